@@ -1,0 +1,137 @@
+"""The floors of the house: a module imports only from lower floors, never sideways or upward.
+
+This table is the architecture; the documentation shows the same one.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+CORE = {
+    "tnkit.errors": 0,
+    "tnkit.arrays": 1,
+    "tnkit.truncation": 2,
+    "tnkit.scaled": 2,
+    "tnkit.index": 2,
+    "tnkit.pairwise": 2,
+    "tnkit.tensor": 3,
+    "tnkit.splitting": 4,
+    "tnkit.network": 4,
+    "tnkit.planning": 5,
+    "tnkit.contraction": 6,
+    "tnkit.simplify": 6,
+    "tnkit.drawing": 7,
+    "tnkit.mps.state": 7,
+    "tnkit.mps.operator": 7,
+    "tnkit.mps.gauge": 8,
+    "tnkit.mps.environments": 8,
+    "tnkit.mps.sweep": 9,
+    "tnkit.mps.create": 9,
+    "tnkit.mps.arithmetic": 9,
+    "tnkit.mps.measure": 9,
+    "tnkit.mps.sampling": 9,
+    "tnkit.mps.fit": 10,
+    "tnkit.mps.compression": 11,
+    "tnkit.mps.apply": 11,
+    "tnkit.mps.opsum": 11,
+    "tnkit.io": 13,
+    "tnkit.plugins": 13,
+    "tnkit": 14,
+    "tnkit.testing": 15,
+}
+
+PLUGIN = {
+    "born_machine.data": 0,
+    "born_machine.ordering": 0,
+    "born_machine.amplitude": 1,
+    "born_machine.likelihood": 2,
+    "born_machine.gradient": 2,
+    "born_machine.update": 2,
+    "born_machine.observables": 2,
+    "born_machine.models.mps": 3,
+    "born_machine.checkpoint": 4,
+    "born_machine.train": 5,
+    "born_machine.estimator": 6,
+    "born_machine.plots": 6,
+    "born_machine": 7,
+    "born_machine.cli": 8,
+}
+
+
+def modules(package: Path) -> dict[str, Path]:
+    """Return every module of a package by dotted name; folders export nothing but the top."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = list(path.relative_to(package.parent).with_suffix("").parts)
+        if parts[-1] == "__init__":
+            parts.pop()
+        found[".".join(parts)] = path
+    return found
+
+
+def imports(path: Path, known: set[str]) -> set[str]:
+    """Return the modules of `known` that the file imports anywhere, late imports included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import; write the full name"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            while name and name not in known:
+                name = name.rpartition(".")[0]
+            if name:
+                found.add(name)
+    return found
+
+
+HOUSES = [
+    (ROOT / "tnkit", CORE),
+    (ROOT / "plugins" / "born_machine" / "born_machine", PLUGIN),
+]
+
+
+@pytest.mark.parametrize(("package", "floors"), HOUSES, ids=["tnkit", "born_machine"])
+def test_every_module_stands_on_a_floor(package: Path, floors: dict[str, int]) -> None:
+    bare = {name for name, path in modules(package).items() if path.name == "__init__.py"}
+    for name in bare - {package.name}:
+        text = modules(package)[name].read_text(encoding="utf-8")
+        assert not ast.parse(text).body[1:], f"{name}: a folder exports nothing"
+    assert set(modules(package)) - bare <= set(floors)
+
+
+@pytest.mark.parametrize(("package", "floors"), HOUSES, ids=["tnkit", "born_machine"])
+def test_imports_point_downwards(package: Path, floors: dict[str, int]) -> None:
+    wrong = [
+        f"{name} (F{floors[name]}) imports {other} (F{floors[other]})"
+        for name, path in modules(package).items()
+        if name in floors
+        for other in imports(path, set(floors)) - {name}
+        if floors[other] >= floors[name]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_core_knows_no_plugin() -> None:
+    for name, path in modules(ROOT / "tnkit").items():
+        assert not imports(path, set(PLUGIN)), name
+
+
+def test_the_plugin_uses_public_names_only() -> None:
+    import tnkit
+
+    for name, path in modules(HOUSES[1][0]).items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tnkit"):
+                assert node.module == "tnkit", f"{name}: import from tnkit, not {node.module}"
+                assert {a.name for a in node.names} <= set(tnkit.__all__), name
+            elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "tnkit":
+                assert node.attr in tnkit.__all__, f"{name}: tnkit.{node.attr} is not public"

@@ -1,0 +1,35 @@
+"""Tensor networks from the arrays you already have.
+
+Nothing is lost silently, the cost is known first, and structure is checkable.
+"""
+
+from tnkit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ConvergenceError,
+    FormatError,
+    IndexNameError,
+    MemoryLimitError,
+    NonFiniteError,
+    ScaleError,
+    SizeError,
+    TnkitError,
+)
+from tnkit.splitting import MatrixSplit, split_matrix
+from tnkit.truncation import Truncation
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "ConvergenceError",
+    "FormatError",
+    "IndexNameError",
+    "MatrixSplit",
+    "MemoryLimitError",
+    "NonFiniteError",
+    "ScaleError",
+    "SizeError",
+    "TnkitError",
+    "Truncation",
+    "split_matrix",
+]

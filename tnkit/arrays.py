@@ -1,0 +1,229 @@
+"""The one file that knows array libraries differ.
+
+NumPy, PyTorch, CuPy, JAX and array-api-strict arrays are used as they come: the array in hand
+decides the library, the device and the dtype. Matrix factorisations here are safe: LAPACK never
+sees a NaN, an Inf or a badly scaled matrix, and a slower driver steps in when the fast one fails.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import array_api_compat
+import array_api_compat.numpy as numpy_namespace
+import numpy as np
+
+from tnkit.errors import ArgumentTypeError, ConvergenceError, NonFiniteError
+
+__all__ = [
+    "Array",
+    "as_array",
+    "eigh",
+    "eps",
+    "is_complex",
+    "largest_magnitude",
+    "like",
+    "namespace",
+    "qr",
+    "safe_scale",
+    "svd",
+    "to_numpy",
+]
+
+Array: TypeAlias = Any
+"""An array of any library that follows the Python array API standard."""
+
+
+def namespace(*arrays: Array) -> Any:
+    """Return the array-API namespace of `arrays`, which must come from one library.
+
+    Costs a few microseconds: resolve it once per public call. Raises `ArgumentTypeError` for
+    arrays of different libraries or for objects that are not arrays.
+
+    >>> import numpy as np
+    >>> namespace(np.ones(2)).__name__
+    'array_api_compat.numpy'
+    """
+    if all(type(array) is np.ndarray for array in arrays):
+        return numpy_namespace
+    try:
+        return array_api_compat.array_namespace(*arrays)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(a).__module__ + "." + type(a).__name__ for a in arrays}))
+        raise ArgumentTypeError(
+            f"expected arrays of one library, got {kinds}; convert them to one library first"
+        ) from error
+
+
+def as_array(value: Any) -> Array:
+    """Return `value` itself if it is an array, otherwise a NumPy array of it.
+
+    Lists and Python numbers become NumPy arrays. Raises `ArgumentTypeError` for anything that
+    does not hold numbers.
+    """
+    if type(value) is np.ndarray or (
+        array_api_compat.is_array_api_obj(value) and not isinstance(value, np.generic)
+    ):
+        array = value
+    else:
+        array = np.asarray(value)
+    if isinstance(array, np.ndarray) and array.dtype.kind not in "biufc":
+        raise ArgumentTypeError(
+            f"expected numbers, got a value of type {type(value).__name__} "
+            f"with dtype {array.dtype}; pass an array of bool, integer, real or complex numbers"
+        )
+    return array
+
+
+def to_numpy(array: Array) -> np.ndarray[Any, Any]:
+    """Return `array` on the host as a NumPy array (a copy only where the device needs one)."""
+    if isinstance(array, np.ndarray):
+        return array
+    if array_api_compat.is_torch_array(array):
+        return np.asarray(array.detach().cpu().resolve_conj().resolve_neg())
+    if array_api_compat.is_cupy_array(array):
+        return np.asarray(array.get())
+    if array_api_compat.is_jax_array(array):
+        return np.asarray(array)
+    return np.asarray(np.from_dlpack(array))
+
+
+def is_complex(array: Array) -> bool:
+    """Say whether `array` has a complex dtype."""
+    if isinstance(array, np.ndarray):
+        return bool(array.dtype.kind == "c")
+    return bool(namespace(array).isdtype(array.dtype, "complex floating"))
+
+
+def eps(array: Array) -> float:
+    """Return the machine epsilon of the (real or complex) floating dtype of `array`."""
+    if isinstance(array, np.ndarray):
+        return float(np.finfo(array.dtype).eps)
+    return float(namespace(array).finfo(array.dtype).eps)
+
+
+def largest_magnitude(array: Array) -> float:
+    """Return max |a|, zero for an empty array; NaN or Inf where `array` holds one.
+
+    One pass and one transfer to the host: this is both the scale and the finiteness check.
+    """
+    if isinstance(array, np.ndarray):
+        return float(np.abs(array).max()) if array.size else 0.0
+    xp = namespace(array)
+    return float(xp.max(xp.abs(array))) if array_api_compat.size(array) else 0.0
+
+
+def like(values: np.ndarray[Any, Any], model: Array, *, real: bool = False) -> Array:
+    """Return host `values` as an array of the library, device and dtype of `model`.
+
+    real: take the real dtype that belongs to a complex one.
+    """
+    xp = namespace(model)
+    dtype = xp.real(model).dtype if real and is_complex(model) else model.dtype
+    if isinstance(model, np.ndarray):
+        return values.astype(dtype, copy=False)
+    return xp.asarray(values, dtype=dtype, device=array_api_compat.device(model))
+
+
+def safe_scale(matrix: Array, routine: str) -> float:
+    """Return a power of two that brings `matrix` near one, or 1.0 where it is near enough.
+
+    Raises `NonFiniteError`, naming `routine`, where the matrix holds NaN or Inf.
+    """
+    largest = largest_magnitude(matrix)
+    if not np.isfinite(largest):
+        raise NonFiniteError(
+            f"{routine} of a {matrix.shape[0]} x {matrix.shape[1]} matrix that holds NaN or Inf; "
+            "look for the step that produced it (a division by zero, a log of zero, an overflow)"
+        )
+    limit = 1e12 if eps(matrix) > 1e-10 else 1e100
+    if largest == 0.0 or 1 / limit < largest < limit:
+        return 1.0
+    return float(2.0 ** np.floor(np.log2(largest)))
+
+
+def qr(matrix: Array) -> tuple[Array, Array]:
+    """Return Q (m, k) with orthonormal columns and upper-triangular R (k, n), k = min(m, n).
+
+    Raises `NonFiniteError` where the matrix holds NaN or Inf. Cost O(m n k).
+    """
+    scale = safe_scale(matrix, "QR")
+    xp = namespace(matrix)
+    if scale == 1.0:
+        q, r = xp.linalg.qr(matrix)
+        return q, r
+    q, r = xp.linalg.qr(matrix / scale)
+    return q, r * scale
+
+
+def eigh(matrix: Array) -> tuple[Array, Array]:
+    """Return eigenvalues (ascending) and eigenvectors (columns) of a Hermitian matrix.
+
+    Raises `NonFiniteError` where the matrix holds NaN or Inf. Cost O(n^3).
+    """
+    scale = safe_scale(matrix, "eigh")
+    xp = namespace(matrix)
+    if scale == 1.0:
+        values, vectors = xp.linalg.eigh(matrix)
+        return values, vectors
+    values, vectors = xp.linalg.eigh(matrix / scale)
+    return values * scale, vectors
+
+
+def svd(matrix: Array) -> tuple[Array, Array, Array]:
+    """Return U (m, k), values s (k,) in descending order and V^H (k, n), k = min(m, n).
+
+    Finiteness and scale are checked first: LAPACK's SVD of a matrix that holds an Inf may never
+    return. Where the divide-and-conquer driver does not converge, the conjugate transpose, the
+    triangular factor of a QR decomposition and LAPACK's gesvd (where SciPy is installed) are
+    tried in turn. Raises `NonFiniteError` or `ConvergenceError`. Cost O(m n k).
+    """
+    scale = safe_scale(matrix, "SVD")
+    if scale != 1.0:
+        u, s, vh = _svd_with_fallbacks(matrix / scale)
+        return u, s * scale, vh
+    return _svd_with_fallbacks(matrix)
+
+
+def _svd_direct(matrix: Array) -> tuple[Array, Array, Array]:
+    u, s, vh = namespace(matrix).linalg.svd(matrix, full_matrices=False)
+    if not np.isfinite(largest_magnitude(s)):
+        raise ArithmeticError("the SVD driver returned non-finite singular values")
+    return u, s, vh
+
+
+def _svd_of_adjoint(matrix: Array) -> tuple[Array, Array, Array]:
+    xp = namespace(matrix)
+    u, s, vh = _svd_direct(xp.conj(matrix.T) if is_complex(matrix) else matrix.T)
+    if is_complex(matrix):
+        return xp.conj(vh.T), s, xp.conj(u.T)
+    return vh.T, s, u.T
+
+
+def _svd_of_triangle(matrix: Array) -> tuple[Array, Array, Array]:
+    q, r = namespace(matrix).linalg.qr(matrix)
+    u, s, vh = _svd_direct(r)
+    return q @ u, s, vh
+
+
+def _svd_gesvd(matrix: Array) -> tuple[Array, Array, Array]:
+    from scipy.linalg import svd as scipy_svd
+
+    xp = namespace(matrix)
+    factors = scipy_svd(to_numpy(matrix), full_matrices=False, lapack_driver="gesvd")
+    device = array_api_compat.device(matrix)
+    u, s, vh = (xp.asarray(f, device=device) for f in factors)
+    return u, s, vh
+
+
+def _svd_with_fallbacks(matrix: Array) -> tuple[Array, Array, Array]:
+    failures = []
+    for attempt in (_svd_direct, _svd_of_adjoint, _svd_of_triangle, _svd_gesvd):
+        try:
+            return attempt(matrix)
+        except (np.linalg.LinAlgError, ArithmeticError, RuntimeError, ImportError) as error:
+            failures.append(f"{attempt.__name__.removeprefix('_svd_')}: {error}")
+    raise ConvergenceError(
+        f"no SVD driver converged for a {matrix.shape[0]} x {matrix.shape[1]} matrix "
+        f"({'; '.join(failures)}); install scipy for the slow driver, or use method='qr'"
+    )

@@ -1,0 +1,65 @@
+"""What tnkit raises on purpose.
+
+Every class derives from `TnkitError` and from the builtin a caller would expect, so both
+``except TnkitError`` and ``except ValueError`` work. Messages say what was given, what was
+expected and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "ConvergenceError",
+    "FormatError",
+    "IndexNameError",
+    "MemoryLimitError",
+    "NonFiniteError",
+    "ScaleError",
+    "SizeError",
+    "TnkitError",
+]
+
+
+class TnkitError(Exception):
+    """Base of everything tnkit raises on purpose."""
+
+
+class ArgumentError(TnkitError, ValueError):
+    """An argument has a value outside what the function accepts."""
+
+
+class ArgumentTypeError(TnkitError, TypeError):
+    """An argument has a type the function does not accept."""
+
+
+class IndexNameError(TnkitError, KeyError):
+    """An index or site name is unknown, repeated or missing."""
+
+    def __str__(self) -> str:
+        """Return the message as written (KeyError would quote it)."""
+        return str(self.args[0]) if self.args else ""
+
+
+class SizeError(TnkitError, ValueError):
+    """Shapes or index sizes disagree."""
+
+
+class NonFiniteError(TnkitError, ArithmeticError):
+    """NaN or Inf where a finite number is needed."""
+
+
+class ScaleError(TnkitError, OverflowError):
+    """A value does not fit into a float; its logarithm does."""
+
+
+class ConvergenceError(TnkitError, ArithmeticError):
+    """An iterative or LAPACK routine did not converge, nor did its fallbacks."""
+
+
+class MemoryLimitError(TnkitError, MemoryError):
+    """The operation would exceed the memory limit; raised before anything is allocated."""
+
+
+class FormatError(TnkitError, ValueError):
+    """A file is not what it should be: wrong kind, version, size or checksum."""

@@ -1,0 +1,1 @@
+"""Tensors in a line: matrix product states and operators, and what is done with them."""

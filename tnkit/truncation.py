@@ -1,0 +1,107 @@
+"""What a split keeps and what it discards."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tnkit.errors import ArgumentError, ArgumentTypeError
+
+__all__ = ["EXACT", "Truncation"]
+
+_SAME_MULTIPLET = 1e-10
+
+
+@dataclass(frozen=True, slots=True, kw_only=False)
+class Truncation:
+    """Rule that picks how many singular values a split keeps.
+
+    The default is exact: it drops only values at rounding level, s <= eps(dtype) s_0.
+
+    max_bond
+        Keep at most this many values; None for no limit.
+    cutoff
+        Largest weight that may be discarded: sum of the dropped s^2 over the sum of all s^2.
+        A multiplet of equal values is never cut apart by `cutoff` (it is kept whole); `max_bond`
+        is a hard limit and may cut one.
+    value_cutoff
+        Drop every s < value_cutoff * s_0, whatever its weight (keyword only).
+    min_bond
+        Keep at least this many values where the matrix has them (keyword only).
+    static
+        Keep exactly min(m, n, max_bond) values, whatever they are, so that shapes are known
+        beforehand: for compiled code and CUDA graphs (keyword only).
+
+    >>> Truncation(max_bond=2).keep(np.array([1.0, 0.5, 0.5]))
+    (2, 0.16666666666666666)
+    >>> Truncation(cutoff=0.2).keep(np.array([1.0, 0.5, 0.5]))  # the pair stays together
+    (3, 0.0)
+    """
+
+    max_bond: int | None = None
+    cutoff: float = 0.0
+    value_cutoff: float = 0.0
+    min_bond: int = 1
+    static: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every field; raise `ArgumentError` or `ArgumentTypeError`."""
+        for name in ("max_bond", "min_bond"):
+            value = getattr(self, name)
+            if value is None and name == "max_bond":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise ArgumentTypeError(f"{name} must be a whole number, got {value!r}")
+            if value < 1:
+                raise ArgumentError(f"{name} must be at least 1, got {value}")
+        if self.max_bond is not None and self.min_bond > self.max_bond:
+            raise ArgumentError(f"min_bond {self.min_bond} is larger than max_bond {self.max_bond}")
+        for name in ("cutoff", "value_cutoff"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
+                raise ArgumentTypeError(f"{name} must be a number, got {value!r}")
+            if not (math.isfinite(value) and 0.0 <= value < 1.0):
+                raise ArgumentError(f"{name} must lie in [0, 1), got {value!r}")
+
+    def keep(self, values: np.ndarray[Any, Any], *, eps: float | None = None) -> tuple[int, float]:
+        """Return how many of `values` stay and the weight discarded with the rest.
+
+        values: (k,) host array of singular values, descending. eps: relative rounding level below
+        which values count as zero (that of the dtype of `values` by default). The weight is
+        relative: dropped sum of squares over the total.
+        """
+        count = len(values)
+        if count == 0:
+            return 0, 0.0
+        limit = count if self.max_bond is None else min(count, self.max_bond)
+        largest = float(values[0])
+        if largest == 0.0:
+            return (limit if self.static else min(self.min_bond, count)), 0.0
+        relative = np.asarray(values, dtype=np.float64) / largest
+        # tail[i] is the weight dropped when i values stay, summed from the smallest up
+        squares = relative * relative
+        tail = np.concatenate((np.cumsum(squares[::-1])[::-1], [0.0]))
+        if self.static:
+            return limit, float(tail[limit] / tail[0])
+        noise = float(np.finfo(values.dtype).eps) if eps is None else eps
+        kept = int(np.count_nonzero(relative > noise))
+        if self.value_cutoff > 0.0:
+            kept = min(kept, int(np.count_nonzero(relative >= self.value_cutoff)))
+        if self.cutoff > 0.0:
+            by_weight = int(np.argmax(tail <= self.cutoff * tail[0]))
+            while (
+                0 < by_weight < count
+                and relative[by_weight - 1] - relative[by_weight]
+                <= _SAME_MULTIPLET * relative[by_weight - 1]
+            ):
+                by_weight += 1
+            kept = min(kept, by_weight)
+        kept = max(1, min(max(kept, self.min_bond), limit))
+        return kept, float(tail[kept] / tail[0])
+
+
+EXACT = Truncation()
+"""The default everywhere: nothing but rounding noise is dropped."""
