@@ -3,6 +3,7 @@
 Nothing is lost silently, the cost is known first, and structure is checkable.
 """
 
+from tnkit import plugins
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -15,21 +16,73 @@ from tnkit.errors import (
     SizeError,
     TnkitError,
 )
+from tnkit.io import atomic_file, load, read_archive, save, write_archive
+from tnkit.mps.arithmetic import inner, log_norm, norm, normalize, to_dense
+from tnkit.mps.compression import Compressed, compress
+from tnkit.mps.create import mps_from_dense, product_mps, random_mps
+from tnkit.mps.gauge import canonicalize, orthonormality_errors, verify
+from tnkit.mps.measure import entropy, schmidt_values
+from tnkit.mps.sampling import sample
+from tnkit.mps.state import MPS, Gauge
+from tnkit.mps.sweep import (
+    Move,
+    Problem,
+    StepInfo,
+    Zipper,
+    close_zipper,
+    open_zipper,
+    round_trip,
+    sweep,
+    two_site,
+)
 from tnkit.splitting import MatrixSplit, split_matrix
 from tnkit.truncation import Truncation
 
 __all__ = [
+    "MPS",
     "ArgumentError",
     "ArgumentTypeError",
+    "Compressed",
     "ConvergenceError",
     "FormatError",
+    "Gauge",
     "IndexNameError",
     "MatrixSplit",
     "MemoryLimitError",
+    "Move",
     "NonFiniteError",
+    "Problem",
     "ScaleError",
     "SizeError",
+    "StepInfo",
     "TnkitError",
     "Truncation",
+    "Zipper",
+    "atomic_file",
+    "canonicalize",
+    "close_zipper",
+    "compress",
+    "entropy",
+    "inner",
+    "load",
+    "log_norm",
+    "mps_from_dense",
+    "norm",
+    "normalize",
+    "open_zipper",
+    "orthonormality_errors",
+    "plugins",
+    "product_mps",
+    "random_mps",
+    "read_archive",
+    "round_trip",
+    "sample",
+    "save",
+    "schmidt_values",
     "split_matrix",
+    "sweep",
+    "to_dense",
+    "two_site",
+    "verify",
+    "write_archive",
 ]

@@ -7,6 +7,7 @@ sees a NaN, an Inf or a badly scaled matrix, and a slower driver steps in when t
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import array_api_compat
@@ -17,6 +18,7 @@ from tnkit.errors import ArgumentTypeError, ConvergenceError, NonFiniteError
 
 __all__ = [
     "Array",
+    "adjoint",
     "as_array",
     "eigh",
     "eps",
@@ -25,6 +27,8 @@ __all__ = [
     "like",
     "namespace",
     "qr",
+    "rescale",
+    "reshape",
     "safe_scale",
     "svd",
     "to_numpy",
@@ -125,6 +129,34 @@ def like(values: np.ndarray[Any, Any], model: Array, *, real: bool = False) -> A
     return xp.asarray(values, dtype=dtype, device=array_api_compat.device(model))
 
 
+def reshape(array: Array, shape: tuple[int, ...]) -> Array:
+    """Return `array` with `shape` (the standard knows a function, most libraries a method)."""
+    if isinstance(array, np.ndarray):
+        return array.reshape(shape)
+    return namespace(array).reshape(array, shape)
+
+
+def rescale(array: Array) -> tuple[Array, float]:
+    """Return `array` with entries near one and the logarithm of the factor taken out.
+
+    Exact: the factor is a power of two, and 1 while entries lie between 2^-40 and 2^40. Zero
+    arrays come back as they are. Raises `NonFiniteError` for NaN or Inf.
+    """
+    largest = largest_magnitude(array)
+    if not math.isfinite(largest):
+        raise NonFiniteError("NaN or Inf appeared in a contraction; check the arrays given")
+    if largest == 0.0 or 2.0**-40 < largest < 2.0**40:
+        return array, 0.0
+    exponent = math.frexp(largest)[1]
+    half = exponent // 2  # 2^exponent itself may overflow
+    return array * 2.0**-half * 2.0 ** (half - exponent), exponent * math.log(2.0)
+
+
+def adjoint(matrix: Array) -> Array:
+    """Return the conjugate transpose of a matrix."""
+    return namespace(matrix).conj(matrix.T) if is_complex(matrix) else matrix.T
+
+
 def safe_scale(matrix: Array, routine: str) -> float:
     """Return a power of two that brings `matrix` near one, or 1.0 where it is near enough.
 
@@ -193,11 +225,8 @@ def _svd_direct(matrix: Array) -> tuple[Array, Array, Array]:
 
 
 def _svd_of_adjoint(matrix: Array) -> tuple[Array, Array, Array]:
-    xp = namespace(matrix)
-    u, s, vh = _svd_direct(xp.conj(matrix.T) if is_complex(matrix) else matrix.T)
-    if is_complex(matrix):
-        return xp.conj(vh.T), s, xp.conj(u.T)
-    return vh.T, s, u.T
+    u, s, vh = _svd_direct(adjoint(matrix))
+    return adjoint(vh), s, adjoint(u)
 
 
 def _svd_of_triangle(matrix: Array) -> tuple[Array, Array, Array]:

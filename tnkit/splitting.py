@@ -9,6 +9,7 @@ import numpy as np
 
 from tnkit.arrays import (
     Array,
+    adjoint,
     eigh,
     eps,
     is_complex,
@@ -85,11 +86,8 @@ def split_matrix(
         q, r = qr(matrix)
         return MatrixSplit(q, r, None, 0.0)
     if method == "lq" and absorb == "left":
-        xp = namespace(matrix)
-        q, r = qr(xp.conj(matrix.T) if is_complex(matrix) else matrix.T)
-        if is_complex(matrix):
-            return MatrixSplit(xp.conj(r.T), xp.conj(q.T), None, 0.0)
-        return MatrixSplit(r.T, q.T, None, 0.0)
+        q, r = qr(adjoint(matrix))
+        return MatrixSplit(adjoint(r), adjoint(q), None, 0.0)
     raise ArgumentError(
         f"method={method!r} with absorb={absorb!r} is not offered; "
         "use svd with any, gram with left or right, qr with right, lq with left"
@@ -104,18 +102,16 @@ def _gram(matrix: Array, truncation: Truncation, absorb: Absorb) -> MatrixSplit:
     if absorb not in ("left", "right"):
         raise ArgumentError(f"method='gram' needs absorb='left' or 'right', got {absorb!r}")
     xp = namespace(matrix)
-    conjugate = xp.conj if is_complex(matrix) else (lambda a: a)
     scale = safe_scale(matrix, "Gram factorisation")
     wide = matrix if scale == 1.0 else matrix / scale
     if eps(matrix) > 1e-10:  # squares of a single-precision spectrum need double precision
         wide = xp.astype(wide, xp.complex128 if is_complex(matrix) else xp.float64)
-    adjoint = conjugate(wide.T)
-    squares, vectors = eigh(wide @ adjoint if absorb == "right" else adjoint @ wide)
+    squares, vectors = eigh(wide @ adjoint(wide) if absorb == "right" else adjoint(wide) @ wide)
     values = np.sqrt(np.maximum(to_numpy(squares)[::-1][: min(matrix.shape)], 0.0))
     kept, weight = truncation.keep(values, eps=max(eps(matrix), 1.5e-8))
     first = vectors.shape[1] - kept
     basis = xp.astype(xp.flip(vectors[:, first:], axis=1), matrix.dtype)
     kept_values = like(values[:kept] * scale, matrix, real=True)
     if absorb == "right":
-        return MatrixSplit(basis, conjugate(basis.T) @ matrix, kept_values, weight)
-    return MatrixSplit(matrix @ basis, conjugate(basis.T), kept_values, weight)
+        return MatrixSplit(basis, adjoint(basis) @ matrix, kept_values, weight)
+    return MatrixSplit(matrix @ basis, adjoint(basis), kept_values, weight)

@@ -1,0 +1,218 @@
+"""Files that survive: written whole or not at all, checked when read, never pickled.
+
+An archive is an uncompressed npz (a zip of .npy members, readable with `numpy.load`) plus a
+`manifest.json` that holds the kind, the format version, the metadata, and for every array its
+dtype, shape and SHA-256.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tnkit.arrays import to_numpy
+from tnkit.errors import ArgumentTypeError, FormatError
+from tnkit.mps.state import MPS, Gauge
+
+__all__ = ["atomic_file", "load", "read_archive", "save", "write_archive"]
+
+_VERSION = 1
+_MANIFEST = "manifest.json"
+_LARGEST_MANIFEST = 64 * 2**20
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under `path` only when the block ends without error.
+
+    The bytes go to a temporary file in the same folder, are synced to disk and renamed, so a
+    crash at any instant leaves either the old file or the new one. The folder must exist.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_file(Path(folder) / "note.txt") as file:
+    ...         _ = file.write(b"whole")
+    ...     (Path(folder) / "note.txt").read_bytes()
+    b'whole'
+    """
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix="~")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    with contextlib.suppress(OSError):  # some systems cannot sync a folder
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_archive(
+    path: str | os.PathLike[str],
+    kind: str,
+    metadata: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+) -> None:
+    """Write named arrays and JSON metadata as one archive, atomically.
+
+    kind: what the file holds ("mps", ...), checked when reading. Arrays of any library are
+    stored from the host, bit for bit. Raises `ArgumentTypeError` for arrays that hold no numbers.
+    """
+    members: dict[str, bytes] = {}
+    entries: dict[str, Any] = {}
+    for name, array in arrays.items():
+        host = np.ascontiguousarray(to_numpy(array)).reshape(tuple(array.shape))
+        if host.dtype.kind not in "biufc":
+            raise ArgumentTypeError(f"array {name!r} has dtype {host.dtype}; numbers expected")
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, host, allow_pickle=False)
+        members[name] = buffer.getvalue()
+        entries[name] = {
+            "dtype": host.dtype.str,
+            "shape": list(host.shape),
+            "sha256": hashlib.sha256(members[name]).hexdigest(),
+        }
+    manifest = {
+        "format": "tnkit",
+        "version": _VERSION,
+        "kind": kind,
+        "metadata": dict(metadata),
+        "arrays": entries,
+    }
+    text = json.dumps(manifest, indent=1, allow_nan=False).encode()
+    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_MANIFEST, text)
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+
+
+def read_archive(
+    path: str | os.PathLike[str], kind: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """Return (metadata, arrays) of an archive of this `kind`.
+
+    Sizes are checked against the file before anything is allocated, and every checksum is
+    verified. Raises `FormatError` that says what is wrong; OSError where the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = _read_manifest(archive, kind)
+            arrays = {
+                name: _read_array(archive, name, entry)
+                for name, entry in manifest["arrays"].items()
+            }
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise FormatError(
+            f"{path}: not a readable tnkit archive of kind {kind!r} ({error})"
+        ) from None
+    return manifest["metadata"], arrays
+
+
+def _read_manifest(archive: zipfile.ZipFile, kind: str) -> dict[str, Any]:
+    for info in archive.infolist():
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise FormatError(f"member {info.filename!r} is compressed; archives are not")
+    if archive.getinfo(_MANIFEST).file_size > _LARGEST_MANIFEST:
+        raise FormatError("the manifest is larger than 64 MiB")
+    manifest = json.loads(archive.read(_MANIFEST))
+    if not isinstance(manifest, dict) or manifest.get("format") != "tnkit":
+        raise FormatError("the manifest is not tnkit's")
+    if manifest["version"] != _VERSION:
+        raise FormatError(
+            f"format version {manifest['version']}, this tnkit reads {_VERSION}; update tnkit"
+        )
+    if manifest["kind"] != kind:
+        raise FormatError(f"holds a {manifest['kind']!r}, expected a {kind!r}")
+    if not isinstance(manifest["metadata"], dict) or not isinstance(manifest["arrays"], dict):
+        raise FormatError("the manifest is damaged")
+    return manifest
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
+    content = archive.read(f"{name}.npy")
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        raise FormatError(f"array {name!r} is damaged (its checksum does not match)")
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise FormatError(f"array {name!r} has an unknown npy version")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind not in "biufc" or fortran:
+        raise FormatError(f"array {name!r} has dtype {dtype}; plain C-ordered numbers expected")
+    if [*shape] != entry["shape"] or dtype.str != entry["dtype"]:
+        raise FormatError(f"array {name!r} differs from the manifest")
+    offset = stream.tell()
+    if math.prod(shape) * dtype.itemsize != len(content) - offset:
+        raise FormatError(f"array {name!r} has {len(content) - offset} bytes, shape {shape}")
+    return np.frombuffer(content, dtype=dtype, offset=offset).reshape(shape).copy()
+
+
+def save(path: str | os.PathLike[str], value: MPS) -> None:
+    """Save a state: arrays, site names, gauge and scale, atomically and without pickle.
+
+    >>> from tnkit.mps.create import random_mps
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(Path(folder) / "psi.npz", random_mps(4, bond_dim=2, seed=0))
+    ...     load(Path(folder) / "psi.npz")
+    MPS(4 sites, site_dim 2, bond_dim 2, float64, centre 0)
+    """
+    if not isinstance(value, MPS):
+        raise ArgumentTypeError(f"expected an MPS, got {type(value).__name__}")
+    metadata = {
+        "sites": list(value.sites),
+        "gauge": [value.gauge.left, value.gauge.right],
+        "log_scale": value.log_scale,
+    }
+    arrays = {f"site_{k}": array for k, array in enumerate(value.arrays)}
+    write_archive(path, "mps", metadata, arrays)
+
+
+def load(path: str | os.PathLike[str]) -> MPS:
+    """Load what `save` wrote, as NumPy arrays. Raises `FormatError` or OSError."""
+    metadata, arrays = read_archive(path, "mps")
+    try:
+        psi = MPS.from_arrays(
+            [arrays[f"site_{k}"] for k in range(len(arrays))], sites=metadata["sites"]
+        )
+        left, right = metadata["gauge"]
+        gauge, scale = Gauge(int(left), int(right)), float(metadata["log_scale"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise FormatError(f"{path}: not a state ({error})") from None
+    if not (0 <= gauge.left <= len(psi) and 0 <= gauge.right <= len(psi)) or not math.isfinite(
+        scale
+    ):
+        raise FormatError(f"{path}: gauge {metadata['gauge']} or scale {scale} is impossible")
+    return MPS(psi.arrays, psi.sites, gauge, scale)
