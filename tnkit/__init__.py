@@ -4,6 +4,7 @@ Nothing is lost silently, the cost is known first, and structure is checkable.
 """
 
 from tnkit import plugins
+from tnkit.arrays import namespace
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -67,6 +68,7 @@ __all__ = [
     "load",
     "log_norm",
     "mps_from_dense",
+    "namespace",
     "norm",
     "normalize",
     "open_zipper",

@@ -7,6 +7,7 @@ sees a NaN, an Inf or a badly scaled matrix, and a slower driver steps in when t
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, TypeAlias
 
@@ -48,7 +49,9 @@ def namespace(*arrays: Array) -> Any:
     >>> namespace(np.ones(2)).__name__
     'array_api_compat.numpy'
     """
-    if all(type(array) is np.ndarray for array in arrays):
+    if type(arrays[0]) is np.ndarray and (
+        len(arrays) == 1 or all(type(array) is np.ndarray for array in arrays)
+    ):
         return numpy_namespace
     try:
         return array_api_compat.array_namespace(*arrays)
@@ -102,8 +105,13 @@ def is_complex(array: Array) -> bool:
 def eps(array: Array) -> float:
     """Return the machine epsilon of the (real or complex) floating dtype of `array`."""
     if isinstance(array, np.ndarray):
-        return float(np.finfo(array.dtype).eps)
+        return _numpy_eps(array.dtype)
     return float(namespace(array).finfo(array.dtype).eps)
+
+
+@functools.cache
+def _numpy_eps(dtype: np.dtype[Any]) -> float:
+    return float(np.finfo(dtype).eps)  # finfo costs microseconds, this sits in the hot path
 
 
 def largest_magnitude(array: Array) -> float:
@@ -112,7 +120,7 @@ def largest_magnitude(array: Array) -> float:
     One pass and one transfer to the host: this is both the scale and the finiteness check.
     """
     if isinstance(array, np.ndarray):
-        return float(np.abs(array).max()) if array.size else 0.0
+        return float(np.maximum.reduce(np.abs(array), axis=None, initial=0.0))
     xp = namespace(array)
     return float(xp.max(xp.abs(array))) if array_api_compat.size(array) else 0.0
 

@@ -102,10 +102,12 @@ def _gram(matrix: Array, truncation: Truncation, absorb: Absorb) -> MatrixSplit:
     if absorb not in ("left", "right"):
         raise ArgumentError(f"method='gram' needs absorb='left' or 'right', got {absorb!r}")
     xp = namespace(matrix)
-    scale = safe_scale(matrix, "Gram factorisation")
-    wide = matrix if scale == 1.0 else matrix / scale
+    scale = 1.0
     if eps(matrix) > 1e-10:  # squares of a single-precision spectrum need double precision
-        wide = xp.astype(wide, xp.complex128 if is_complex(matrix) else xp.float64)
+        wide = xp.astype(matrix, xp.complex128 if is_complex(matrix) else xp.float64)
+    else:
+        scale = safe_scale(matrix, "Gram factorisation")
+        wide = matrix if scale == 1.0 else matrix / scale
     squares, vectors = eigh(wide @ adjoint(wide) if absorb == "right" else adjoint(wide) @ wide)
     values = np.sqrt(np.maximum(to_numpy(squares)[::-1][: min(matrix.shape)], 0.0))
     kept, weight = truncation.keep(values, eps=max(eps(matrix), 1.5e-8))

@@ -81,26 +81,34 @@ class Truncation:
         if largest == 0.0:
             return (limit if self.static else min(self.min_bond, count)), 0.0
         relative = np.asarray(values, dtype=np.float64) / largest
-        # tail[i] is the weight dropped when i values stay, summed from the smallest up
-        squares = relative * relative
-        tail = np.concatenate((np.cumsum(squares[::-1])[::-1], [0.0]))
-        if self.static:
-            return limit, float(tail[limit] / tail[0])
+        kept = limit if self.static else min(limit, self._wanted(relative, values, eps))
+        if kept == count:
+            return kept, 0.0
+        dropped = relative[kept:]
+        weight = float(dropped @ dropped)
+        return kept, weight / (weight + float(relative[:kept] @ relative[:kept]))
+
+    def _wanted(
+        self, relative: np.ndarray[Any, Any], values: np.ndarray[Any, Any], eps: float | None
+    ) -> int:
+        """Return how many values the cutoffs leave, before `max_bond`."""
         noise = float(np.finfo(values.dtype).eps) if eps is None else eps
         kept = int(np.count_nonzero(relative > noise))
         if self.value_cutoff > 0.0:
             kept = min(kept, int(np.count_nonzero(relative >= self.value_cutoff)))
         if self.cutoff > 0.0:
-            by_weight = int(np.argmax(tail <= self.cutoff * tail[0]))
+            # tail[i] is the weight dropped when i values stay, summed from the smallest up
+            tail = np.cumsum((relative * relative)[::-1])[::-1]
+            enough = np.append(tail, 0.0) <= self.cutoff * tail[0]
+            by_weight = int(np.argmax(enough))
             while (
-                0 < by_weight < count
+                0 < by_weight < len(relative)
                 and relative[by_weight - 1] - relative[by_weight]
                 <= _SAME_MULTIPLET * relative[by_weight - 1]
             ):
                 by_weight += 1
             kept = min(kept, by_weight)
-        kept = max(1, min(max(kept, self.min_bond), limit))
-        return kept, float(tail[kept] / tail[0])
+        return max(kept, min(self.min_bond, len(relative)))
 
 
 EXACT = Truncation()

@@ -204,17 +204,22 @@ def two_site(
         new_a, new_b = reshape(split.left, (l, p, kept)), reshape(split.right, (kept, q, r))
         if rightwards:
             if normalize:
-                new_b = new_b / namespace(new_b).linalg.vector_norm(new_b)
+                new_b = _unit(new_b)
             left = _push(left, new_a, problem.grow_left, bond)
             new = Zipper(left, new_b, right, bond + 1, zipper.sites)
         else:
             if normalize:
-                new_a = new_a / namespace(new_a).linalg.vector_norm(new_a)
+                new_a = _unit(new_a)
             right = _push(right, new_b, problem.grow_right, bond + 1)
             new = Zipper(left, new_a, right, bond, zipper.sites)
         return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
 
     return step
+
+
+def _unit(array: Array) -> Array:
+    flat = reshape(array, (-1,))
+    return array / namespace(array).linalg.vector_norm(flat)
 
 
 def sweep(zipper: Zipper, step: Step, moves: Iterable[Move]) -> Iterator[tuple[Zipper, StepInfo]]:

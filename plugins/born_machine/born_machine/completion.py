@@ -1,0 +1,115 @@
+"""Exact conditional sampling: the unknown features given any set of known ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tnkit import ArgumentError
+
+__all__ = ["complete_chain"]
+
+_Floats: TypeAlias = npt.NDArray[Any]
+
+
+def complete_chain(
+    arrays: Sequence[_Floats],
+    samples: npt.NDArray[np.integer[Any]],
+    known: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    memory: int = 2**30,
+) -> npt.NDArray[np.integer[Any]]:
+    """Draw the unknown sites of every sample from p(unknown | known), exactly.
+
+    arrays: (left, site, right), right-orthonormal but for site 0. samples: (sample, site), read
+    where `known` (sample, site) is True; other entries may hold anything. Each sample may have a
+    mask of its own. First, from the last known site to the first, the matrices that sum the
+    probability of everything to the right that agrees with the sample; then one pass of direct
+    sampling from the left against them. Done in batches of at most `memory` bytes of matrices.
+    Raises `ArgumentError` naming samples whose known part has probability zero.
+    Cost O(samples sites site_dim bond^3). Method: Ferris and Vidal, Phys. Rev. B 85, 165146
+    (2012), with evidence.
+    """
+    done = np.array(samples)
+    bytes_a_sample = sum(a.shape[0] ** 2 * a.itemsize for a in arrays)
+    batch = max(1, min(len(done), memory // bytes_a_sample))
+    for start in range(0, len(done), batch):
+        rows = slice(start, start + batch)
+        done[rows] = _complete_batch(arrays, done[rows], known[rows], rng, start)
+    return done
+
+
+def _complete_batch(
+    arrays: Sequence[_Floats],
+    samples: npt.NDArray[np.integer[Any]],
+    known: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+    offset: int,
+) -> npt.NDArray[np.integer[Any]]:
+    agree = _agreement(arrays, samples, known)
+    out = np.array(samples)
+    n = len(out)
+    vectors = np.ones((n, 1), dtype=arrays[0].dtype)
+    rows = np.arange(n)
+    for k, array in enumerate(arrays):
+        l, d, r = array.shape
+        branches = (vectors @ array.reshape(l, d * r)).reshape(n, d, r)
+        rest = agree[k + 1]
+        weighted = branches if rest is None else branches @ rest
+        weights = np.einsum("ndr,ndr->nd", weighted, branches.conj()).real
+        given = known[:, k]
+        if given.any():  # only the known value counts
+            allowed = np.zeros_like(weights, dtype=bool)
+            allowed[rows, out[:, k]] = True
+            weights = np.where(given[:, None] & ~allowed, 0.0, weights)
+        cumulative = np.cumsum(np.maximum(weights, 0.0), axis=1)
+        total = cumulative[:, -1]
+        if not (total > 0.0).all():
+            impossible = ", ".join(str(offset + i) for i in np.flatnonzero(~(total > 0.0))[:5])
+            raise ArgumentError(
+                f"the known part of sample {impossible} has probability zero under the model; "
+                "there is nothing to draw from"
+            )
+        threshold = rng.random(n) * total
+        values = np.minimum((cumulative <= threshold[:, None]).sum(axis=1), d - 1)
+        out[:, k] = np.where(given, out[:, k], values)
+        chosen = branches[rows, out[:, k]]
+        vectors = chosen / np.linalg.norm(chosen, axis=1)[:, None]
+    return out
+
+
+def _agreement(
+    arrays: Sequence[_Floats],
+    samples: npt.NDArray[np.integer[Any]],
+    known: npt.NDArray[np.bool_],
+) -> list[_Floats | None]:
+    """Return, for every bond, the matrices of all that follows and agrees with the known values.
+
+    Entry k, of shape (sample, left, left), covers the sites from k on, scaled to trace one; None
+    stands for the identity, where no known site follows.
+    """
+    matrices: list[_Floats | None] = [None] * (len(arrays) + 1)
+    sites = np.flatnonzero(known.any(axis=0))
+    for k in range(int(sites[-1]) if len(sites) else 0, 0, -1):
+        array, rest = arrays[k], matrices[k + 1]
+        l, d, r = array.shape
+        total = np.zeros((len(samples), l, l), dtype=array.dtype)
+        for value in range(d):
+            wanted = np.flatnonzero(~known[:, k] | (samples[:, k] == value))
+            if not len(wanted):
+                continue
+            matrix = array[:, value, :]
+            if rest is None:
+                total[wanted] += matrix @ matrix.conj().T
+                continue
+            half = rest[wanted].reshape(-1, r) @ matrix.conj().T  # (sample r, l)
+            half = half.reshape(-1, r, l).transpose(0, 2, 1).reshape(-1, r)
+            whole = (half @ matrix.T).reshape(-1, l, l)  # transposed, and Hermitian
+            total[wanted] += whole.transpose(0, 2, 1)
+        trace = np.einsum("nll->n", total).real
+        matrices[k] = total / np.where(trace > 0.0, trace, 1.0)[:, None, None]
+    return matrices

@@ -1,0 +1,264 @@
+"""Data sets as validated (sample, feature) integers, from files or built in."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tnkit import ArgumentError, ArgumentTypeError, FormatError, SizeError
+
+__all__ = [
+    "BUILT_IN",
+    "Dataset",
+    "Samples",
+    "bars_and_stripes",
+    "check_samples",
+    "load_dataset",
+    "shifted_images",
+    "take_rows",
+]
+
+Samples: TypeAlias = npt.NDArray[np.integer[Any]]
+
+MOST_LEVELS = 64
+"""More values than this at one feature are taken for grey levels that want a threshold."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Samples ready for training, and where they come from.
+
+    samples: (sample, feature) integers from 0. image_shape: (height, width) where a sample is an
+    image. note: one sentence on how values became integers. standard_rows: how many leading rows
+    are meant for training (the rest for testing), None where the set has no such split.
+    """
+
+    name: str
+    samples: Samples
+    image_shape: tuple[int, int] | None
+    note: str
+    standard_rows: int | None = None
+
+
+def check_samples(
+    X: Any, *, features: int | None = None, dims: tuple[int, ...] | None = None
+) -> Samples:
+    """Return `X` as a contiguous (sample, feature) integer array, or raise saying what is wrong.
+
+    Accepts integers, booleans and floats that hold whole numbers; 3-dimensional input is taken as
+    images and flattened. features: how many are expected. dims: how many values each feature may
+    take. Raises `SizeError`, `ArgumentTypeError`, `ArgumentError`, naming the first bad entry.
+    """
+    array = np.asarray(X)
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ArgumentTypeError(
+                f"samples must be whole numbers, got objects ({error})"
+            ) from None
+    if array.dtype.kind not in "biuf":
+        raise ArgumentTypeError(f"samples must be whole numbers, got dtype {array.dtype}")
+    if array.ndim == 3:
+        array = array.reshape(len(array), -1)
+    if array.ndim != 2:
+        raise SizeError(
+            f"samples must be (sample, feature) or images (sample, height, width), got shape "
+            f"{array.shape}; reshape a single sample with x[None]"
+        )
+    if features is not None and array.shape[1] != features:
+        raise SizeError(f"samples have {array.shape[1]} features, the model has {features}")
+    if 0 in array.shape:
+        raise SizeError(f"no data: the samples have shape {array.shape}")
+    if array.dtype.kind == "f":
+        _refuse(~np.isfinite(array), array, "is not finite", "remove or fill missing values first")
+        _refuse(
+            array != np.floor(array), array, "is not a whole number", "binarise with a threshold"
+        )
+    if array.dtype.kind in "if":
+        _refuse(array < 0, array, "is negative", "values count from 0")
+        _refuse(array > 2**31 - 1, array, "is too large", "values must stay below 2^31")
+    largest = int(array.max())
+    if dims is not None:
+        _refuse(
+            array >= np.asarray(dims),
+            array,
+            "is out of range",
+            "the model knows " + (f"0 to {dims[0] - 1}" if len(set(dims)) == 1 else "fewer values"),
+        )
+    return np.ascontiguousarray(array, dtype=np.uint8 if largest < 256 else np.int64)
+
+
+def _refuse(bad: npt.NDArray[np.bool_], array: npt.NDArray[Any], what: str, hint: str) -> None:
+    if bad.any():
+        row, column = map(int, np.argwhere(bad)[0])
+        raise ArgumentError(
+            f"sample {row}, feature {column}: {array[row, column].item()!r} {what}; {hint}"
+        )
+
+
+def bars_and_stripes(height: int = 4, width: int = 4) -> Samples:
+    """Return every image made of whole rows or of whole columns, once each (sample, pixel).
+
+    There are 2^height + 2^width - 2 of them: 30 for 4 x 4.
+    """
+    rows = (np.arange(2**height)[:, None] >> np.arange(height)) & 1
+    columns = (np.arange(2**width)[:, None] >> np.arange(width)) & 1
+    stripes = np.repeat(rows[:, :, None], width, axis=2).reshape(-1, height * width)
+    bars = np.repeat(columns[:, None, :], height, axis=1).reshape(-1, height * width)
+    return np.unique(np.concatenate((stripes, bars)), axis=0).astype(np.uint8)
+
+
+def shifted_images(samples: Samples, image_shape: tuple[int, int]) -> Samples:
+    """Return the images and their eight shifts by one pixel, background 0 moving in.
+
+    samples: (sample, pixel); the result has nine times as many rows, the originals first.
+    """
+    height, width = image_shape
+    padded = np.pad(samples.reshape(-1, height, width), ((0, 0), (1, 1), (1, 1)))
+    moves = sorted(
+        ((down, right) for down in (0, 1, 2) for right in (0, 1, 2)), key=lambda m: m != (1, 1)
+    )
+    windows = [padded[:, d : d + height, r : r + width] for d, r in moves]
+    return np.concatenate(windows).reshape(-1, height * width)
+
+
+def load_dataset(
+    source: str | os.PathLike[str],
+    *,
+    key: str | None = None,
+    threshold: float | None = None,
+    image_shape: tuple[int, int] | None = None,
+) -> Dataset:
+    """Load a built-in data set by name, or a `.npy` or `.npz` file, and make it discrete.
+
+    source: "digits" (scikit-learn's 1,797 handwritten digits of 8 x 8 pixels), "bars-and-stripes",
+    "mnist" (70,000 images by OpenML, needs a network) or a path. key: the array of an npz; not
+    needed where there is one only, or one called x_train. threshold: values above it become 1,
+    others 0. Without one, images (three axes) with more than two values are cut at half their
+    range (127 for 8-bit pixels), and flat rows are taken as they are. image_shape: says that flat
+    rows are images. Raises `FormatError`, `ArgumentError`, `SizeError` or OSError.
+    """
+    name = os.fspath(source)
+    if name in BUILT_IN:
+        if key is not None:
+            raise ArgumentError(f"key {key!r} was given, but {name} is a built-in data set")
+        values, split = BUILT_IN[name]()
+    else:
+        values, split = _read_file(Path(name), key), None
+    if values.dtype.kind not in "biuf":
+        raise FormatError(f"{name}: expected an array of numbers, got dtype {values.dtype}")
+    if values.ndim == 3:
+        if image_shape is not None and image_shape != values.shape[1:]:
+            raise SizeError(f"{name} holds images {values.shape[1:]}, not {image_shape}")
+        image_shape = (values.shape[1], values.shape[2])
+        values = values.reshape(len(values), -1)
+        threshold = _half_range(values) if threshold is None else threshold
+    if threshold is not None:
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ArgumentError(f"{name}: holds NaN or Inf; remove or fill missing values first")
+        values = (values > threshold).astype(np.uint8)
+        note = f"binarised: a value is 1 above {threshold:g}, else 0"
+    else:
+        note = "values taken as they are"
+    samples = check_samples(values)
+    if int(samples.max()) >= MOST_LEVELS:
+        raise ArgumentError(
+            f"{name}: values reach {int(samples.max())}; pass a threshold to binarise grey levels "
+            f"(at most {MOST_LEVELS} values a feature are taken as they are)"
+        )
+    if image_shape is not None and image_shape[0] * image_shape[1] != samples.shape[1]:
+        raise SizeError(
+            f"{name}: {samples.shape[1]} features are not images of "
+            f"{image_shape[0]} x {image_shape[1]}"
+        )
+    return Dataset(Path(name).stem if split is None else name, samples, image_shape, note, split)
+
+
+def _half_range(values: npt.NDArray[Any]) -> float | None:
+    largest = float(values.max()) if values.size else 0.0
+    if values.dtype.kind == "b" or (largest <= 1.0 and values.dtype.kind != "f"):
+        return None
+    if largest <= 1.0:
+        return 0.5
+    return 127.0 if values.dtype == np.uint8 and largest > 127 else float(np.floor(largest / 2))
+
+
+def _read_file(path: Path, key: str | None) -> npt.NDArray[Any]:
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no file {path} and no built-in data set of that name; built in: {', '.join(BUILT_IN)}"
+        )
+    if path.suffix not in (".npy", ".npz"):
+        raise FormatError(f"{path}: expected a .npy or .npz file, got {path.suffix or 'no ending'}")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if path.suffix == ".npy" and isinstance(loaded, np.ndarray):
+            if key is not None:
+                raise FormatError(f"{path}: key {key!r} was given, but a .npy holds one array")
+            return loaded
+        with loaded:
+            return np.asarray(loaded[_pick_key(path, loaded.files, key)])
+    except FormatError:
+        raise
+    except (ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, OSError) as error:
+        raise FormatError(f"{path}: not a readable {path.suffix} file ({error})") from None
+
+
+def _pick_key(path: Path, names: list[str], key: str | None) -> str:
+    if key is None:
+        if len(names) == 1:
+            return names[0]
+        key = "x_train" if "x_train" in names else None
+    if key not in names:
+        asked = "more than one array" if key is None else f"no array {key!r}"
+        raise FormatError(f"{path}: {asked}; choose a key of {', '.join(names) or 'none'}")
+    return key
+
+
+def take_rows(dataset: Dataset, rows: slice) -> Dataset:
+    """Return the data set with these rows only; `SizeError` where none is left."""
+    chosen = dataset.samples[rows]
+    if not len(chosen):
+        raise SizeError(
+            f"{dataset.name}: rows {rows.start}:{rows.stop} are empty, "
+            f"it has {len(dataset.samples)} rows"
+        )
+    return replace(dataset, samples=chosen, standard_rows=None)
+
+
+def _digits() -> tuple[npt.NDArray[Any], int | None]:
+    from sklearn.datasets import load_digits
+
+    return load_digits().images, 1500
+
+
+def _bars_and_stripes() -> tuple[npt.NDArray[Any], int | None]:
+    return bars_and_stripes().reshape(-1, 4, 4), None
+
+
+def _mnist() -> tuple[npt.NDArray[Any], int | None]:
+    from sklearn.datasets import fetch_openml
+
+    try:
+        pixels = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff").data
+    except Exception as error:
+        raise FormatError(
+            f"mnist could not be fetched from OpenML ({error}); "
+            "with a local copy, give its path: born-machine train mnist.npz --key x_train"
+        ) from None
+    return pixels.reshape(-1, 28, 28).astype(np.uint8), 60000
+
+
+BUILT_IN: dict[str, Callable[[], tuple[npt.NDArray[Any], int | None]]] = {
+    "digits": _digits,
+    "bars-and-stripes": _bars_and_stripes,
+    "mnist": _mnist,
+}
