@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from tnkit.arrays import to_numpy
+from tnkit.arrays import largest_magnitude, to_numpy
 from tnkit.errors import ArgumentError
-from tnkit.mps.arithmetic import log_norm
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.state import MPS
 
@@ -31,8 +28,6 @@ def sample(psi: MPS, n: int, *, seed: int | np.random.Generator | None = None) -
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
         raise ArgumentError(f"n must be a whole number from 0 up, got {n!r}")
-    if log_norm(psi) == -math.inf:
-        raise ArgumentError("cannot sample from the zero state")
     rng = np.random.default_rng(seed)
     backwards = psi.centre is not None and psi.centre >= len(psi) / 2
     if backwards:  # the same pass over the mirrored chain
@@ -41,7 +36,10 @@ def sample(psi: MPS, n: int, *, seed: int | np.random.Generator | None = None) -
     else:
         psi = canonicalize(psi, 0)
         arrays = tuple(map(to_numpy, psi.arrays))
-    first = arrays[0] / np.abs(arrays[0]).max()  # squares of the centre must not overflow
+    scale = largest_magnitude(arrays[0])
+    if scale == 0.0:
+        raise ArgumentError("cannot sample from the zero state")
+    first = arrays[0] / scale  # squares of the centre must not overflow
     arrays = (first, *arrays[1:])
     dims = [array.shape[1] for array in arrays]
     drawn = np.empty((len(arrays), n), dtype=np.uint8 if max(dims) <= 256 else np.int64)

@@ -21,6 +21,7 @@ __all__ = [
     "bars_and_stripes",
     "check_samples",
     "load_dataset",
+    "shift_reach",
     "shifted_images",
     "take_rows",
 ]
@@ -45,6 +46,9 @@ class Dataset:
     image_shape: tuple[int, int] | None
     note: str
     standard_rows: int | None = None
+
+
+_MOST_SHIFTED = 20_000
 
 
 def check_samples(
@@ -116,17 +120,36 @@ def bars_and_stripes(height: int = 4, width: int = 4) -> Samples:
     return np.unique(np.concatenate((stripes, bars)), axis=0).astype(np.uint8)
 
 
-def shifted_images(samples: Samples, image_shape: tuple[int, int]) -> Samples:
-    """Return the images and their eight shifts by one pixel, background 0 moving in.
+def shift_reach(image_shape: tuple[int, int] | None, samples: int) -> int:
+    """Return by how many pixels images of this shape may be shifted and stay what they are.
 
-    samples: (sample, pixel); the result has nine times as many rows, the originals first.
+    A fourteenth of the shorter side: 2 for 28 x 28 pixels, 0 (no shifts) below 14. Reduced where
+    the shifted images would number more than 20,000, since training holds them all in memory.
+    """
+    reach = 0 if image_shape is None else min(image_shape) // 14
+    while reach and samples * (2 * reach * (reach + 1) + 1) > _MOST_SHIFTED:
+        reach -= 1
+    return reach
+
+
+def shifted_images(samples: Samples, image_shape: tuple[int, int], reach: int) -> Samples:
+    """Return the images and all their shifts by up to `reach` pixels, background 0 moving in.
+
+    samples: (sample, pixel), the originals first in the result. A shift by a rows and b columns
+    counts as |a| + |b| pixels: reach 1 makes five images of one, reach 2 thirteen.
     """
     height, width = image_shape
-    padded = np.pad(samples.reshape(-1, height, width), ((0, 0), (1, 1), (1, 1)))
+    images = samples.reshape(-1, height, width)
+    padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach)))
+    steps = range(-reach, reach + 1)
     moves = sorted(
-        ((down, right) for down in (0, 1, 2) for right in (0, 1, 2)), key=lambda m: m != (1, 1)
+        ((down, right) for down in steps for right in steps if abs(down) + abs(right) <= reach),
+        key=lambda move: abs(move[0]) + abs(move[1]),
     )
-    windows = [padded[:, d : d + height, r : r + width] for d, r in moves]
+    windows = [
+        padded[:, reach - down : reach - down + height, reach - right : reach - right + width]
+        for down, right in moves
+    ]
     return np.concatenate(windows).reshape(-1, height * width)
 
 

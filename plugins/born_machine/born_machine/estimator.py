@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
 from born_machine.checkpoint import Checkpoint, SweepRecord
-from born_machine.data import Samples, check_samples, shifted_images
+from born_machine.data import Samples, check_samples, shift_reach, shifted_images
 from born_machine.models.mps import MPSModel, load_model, model_from_state, save_model
 from born_machine.ordering import site_order
 from born_machine.train import Settings, start_state, train
@@ -22,7 +22,6 @@ from tnkit import ArgumentError, ArgumentTypeError, SizeError, StepInfo
 __all__ = ["BornMachine"]
 
 _SMALLEST_SPLIT = 500  # below this many samples, holding some out costs more than it tells
-_SMALLEST_SHIFTED = 16  # pixels a side from which a shift by one leaves an image what it is
 
 
 class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -39,12 +38,13 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
     image_shape : (height, width) or None
         Says that a flat row is an image. Three-dimensional input says so by itself.
     order : str or permutation
-        Site order: "auto" (a Hilbert curve on images, features as they come otherwise),
-        "raster", "snake", "hilbert", or a permutation of the features. Stored with the model;
-        callers always speak of features in their own order.
+        Site order: "auto" (a Hilbert curve on images, row by row on small ones; other features
+        as they come), "raster", "snake", "hilbert", or a permutation of the features. Stored
+        with the model; callers always speak of features in their own order.
     augment : "auto", "none" or "shifts"
-        "shifts" trains on each image and its eight shifts by one pixel; "auto" does so for
-        images of at least 16 x 16 pixels. Reported NLLs are always of the images as given.
+        "auto" trains on each image and its shifts by up to a fourteenth of its side (two pixels
+        for 28 x 28, none for 8 x 8), fewer where that would make more than 20,000 images;
+        "shifts" shifts by at least one pixel. Reported NLLs are always of the images as given.
     validation_fraction : float or "auto"
         Share held out at random; "auto" is 0.1 from 500 samples up and none below.
     levels : int, sequence or None
@@ -61,6 +61,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
     model_ : the trained `MPSModel`. history_ : tuple of `SweepRecord`, entry 0 before training.
     best_sweep_ : which of them `model_` is. validation_rows_ : rows held out.
     n_features_in_, image_shape_, device_ : what was found in the data and on the machine.
+    shift_reach_ : pixels by which training images were shifted, 0 for not at all.
 
     Examples
     --------
@@ -73,8 +74,8 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        max_bond: int = 40,
-        sweeps: int = 20,
+        max_bond: int = 50,
+        sweeps: int = 15,
         *,
         learning_rate: float = 0.05,
         value_cutoff: float = 1e-3,
@@ -131,14 +132,14 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         image_shape = _image_shape(self.image_shape, shape, samples.shape[1])
         order = site_order(self.order, samples.shape[1], image_shape)
         dims = _dims(self.levels, samples)
-        augment = self._augments(image_shape)
         device, place = _resolve_device(self.device)
         rng = np.random.default_rng(self.random_state)
         held_out = _held_out(self.validation_fraction, len(samples), rng)
 
         kept = np.setdiff1d(np.arange(len(samples)), held_out)
         training = samples[kept]
-        fuel = shifted_images(training, image_shape) if augment and image_shape else training
+        reach = self._shift_reach(image_shape, len(training))
+        fuel = shifted_images(training, image_shape, reach) if image_shape else training
         site_dims = tuple(dims[feature] for feature in order)
         with threadpool_limits(limits=_threads(settings.max_bond), user_api="blas"):
             result = train(
@@ -147,7 +148,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 site_dims,
                 settings,
                 start=resume or start_state(fuel[:, order], site_dims, settings, rng),
-                augmented=fuel[:, order] if augment else None,
+                augmented=fuel[:, order] if reach else None,
                 place=place,
                 on_step=on_step,
                 on_sweep=on_sweep,
@@ -158,7 +159,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.validation_rows_ = held_out
         self.n_features_in_ = samples.shape[1]
         self.image_shape_ = image_shape
-        self.augmented_ = augment
+        self.shift_reach_ = reach
         self.device_ = device
         return self
 
@@ -221,7 +222,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
             "history": [_as_dict(record) for record in self.history_],
             "best_sweep": self.best_sweep_,
             "image_shape": self.image_shape_,
-            "augmented": self.augmented_,
+            "shift_reach": self.shift_reach_,
             "validation_rows": [int(row) for row in self.validation_rows_],
             "trained_on": self.device_,
         }
@@ -243,7 +244,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
             machine.best_sweep_ = int(about["best_sweep"])
             shape = about["image_shape"]
             machine.image_shape_ = None if shape is None else (int(shape[0]), int(shape[1]))
-            machine.augmented_ = bool(about["augmented"])
+            machine.shift_reach_ = int(about["shift_reach"])
             machine.validation_rows_ = np.asarray(about["validation_rows"], dtype=np.intp)
             machine.device_ = str(about["trained_on"])
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -275,14 +276,15 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
             dtype=self.dtype,
         )
 
-    def _augments(self, image_shape: tuple[int, int] | None) -> bool:
+    def _shift_reach(self, image_shape: tuple[int, int] | None, samples: int) -> int:
         if self.augment not in ("auto", "none", "shifts"):
             raise ArgumentError(f"augment must be auto, none or shifts, got {self.augment!r}")
         if self.augment == "shifts" and image_shape is None:
             raise ArgumentError("augment='shifts' needs images; give image_shape=(height, width)")
-        if self.augment == "auto":
-            return image_shape is not None and min(image_shape) >= _SMALLEST_SHIFTED
-        return self.augment == "shifts"
+        if self.augment == "none" or image_shape is None:
+            return 0
+        reach = shift_reach(image_shape, samples)
+        return max(1, reach) if self.augment == "shifts" else reach
 
 
 def _as_dict(record: SweepRecord) -> dict[str, Any]:

@@ -49,17 +49,18 @@ class Settings:
     s >= value_cutoff s_0, at most max_bond, discarded weight at most cutoff).
     learning_rate: of the gradient step M + learning_rate G on the merged tensor; steps: such
     steps a bond. sweeps: at most this many; one goes there and back. patience: stop after this
-    many sweeps in a row without a better watched NLL (by at least tolerance nats); 0 never stops.
+    many sweeps in a row without a better watched NLL; 0 never stops. tolerance: share of the NLL
+    by which it must fall to count as better.
     start: "random" (positive entries, bond 2) or "marginals" (product of the feature marginals).
     dtype: of the training arithmetic, float32, float64, complex64 or complex128.
     """
 
-    max_bond: int = 40
+    max_bond: int = 50
     value_cutoff: float = 1e-3
     cutoff: float = 0.0
     learning_rate: float = 0.05
     steps: int = 1
-    sweeps: int = 20
+    sweeps: int = 15
     patience: int = 3
     tolerance: float = 1e-3
     start: str = "random"
@@ -190,13 +191,16 @@ def train(
     always that of the samples as given. start: a state (canonical at its last site) or the
     checkpoint of an earlier run, from which training goes on exactly as if never stopped. place:
     puts a NumPy array where the work shall be done. on_step and on_sweep: called after every bond
-    (sweep number, info) and every sweep. Raises `NonFiniteError` naming the sweep where the
-    NLL stops being a number; the last checkpoint given to on_sweep is then the last good one.
+    (sweep number, info), and with the start and after every sweep. Raises `NonFiniteError` naming
+    the sweep where the NLL stops being a number; the last checkpoint given to on_sweep is then
+    the last good one.
     """
     fuel = samples if augmented is None else augmented
     if isinstance(start, MPS):
         first = _record(start, samples, validation, 0, (), 0.0, place)
         checkpoint = Checkpoint(start, start, 0, (first,))
+        if on_sweep is not None:
+            on_sweep(checkpoint)
     else:
         checkpoint = start
     if _finished(checkpoint, settings):
@@ -272,10 +276,10 @@ def _finished(checkpoint: Checkpoint, settings: Settings) -> bool:
         return True
     if settings.patience == 0:
         return False
-    best, since = math.inf, 0
-    for record in history:
+    best, since = history[0].watched, 0
+    for record in history[1:]:
         since += 1
-        if record.watched < best - settings.tolerance:
+        if record.watched < best - settings.tolerance * abs(best):
             best, since = record.watched, 0
     return since >= settings.patience
 
