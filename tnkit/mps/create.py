@@ -25,14 +25,12 @@ def random_mps(
     bond_dim: int,
     dtype: Any = "float64",
     seed: int | np.random.Generator | None = None,
-    positive: bool = False,
 ) -> MPS:
     """Return a random state of norm one, right-canonical with its centre at site 0.
 
     sites: a number or names. site_dim: one size or one a site. bond_dim: largest bond; bonds
     near the ends are as small as the sites allow. dtype: float32, float64, complex64 or
-    complex128 (NumPy arrays). positive: entries drawn from [0, 1) instead of a normal law before
-    canonicalising, so all amplitudes are positive. The same seed gives the same state.
+    complex128 (NumPy arrays). The same seed gives the same state.
 
     >>> random_mps(5, bond_dim=3, seed=0)
     MPS(5 sites, site_dim 2, bond_dim 3, float64, centre 0)
@@ -54,8 +52,8 @@ def random_mps(
     arrays = []
     for k in range(length):
         shape = (bonds[k], dims[k], bonds[k + 1])
-        array = rng.random(shape) if positive else rng.standard_normal(shape)
-        if kind.kind == "c" and not positive:
+        array = rng.standard_normal(shape)
+        if kind.kind == "c":
             array = array + 1j * rng.standard_normal(shape)
         arrays.append((array / math.sqrt(shape[0] * shape[1])).astype(kind))
     psi = canonicalize(MPS(tuple(arrays), names), 0)
