@@ -319,7 +319,7 @@ class _Progress:
         self._bar = tqdm(
             total=1,
             disable=quiet or not sys.stderr.isatty(),
-            bar_format="{desc} |{bar:24}| {percentage:3.0f}% {postfix} [{elapsed}<{remaining}]",
+            bar_format="{desc} |{bar:24}| {percentage:3.0f}%{postfix} [{elapsed}, {remaining} left]",
             leave=False,
         )
 
