@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from born_machine import BornMachine
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]

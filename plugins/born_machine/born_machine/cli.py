@@ -305,6 +305,9 @@ def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
         np.savez(file, **arrays)
 
 
+_BAR = "{desc} |{bar:24}| {percentage:3.0f}%{postfix} [{elapsed}, {remaining} left]"
+
+
 class _Progress:
     """A live bar on a terminal, one line a sweep everywhere."""
 
@@ -319,7 +322,7 @@ class _Progress:
         self._bar = tqdm(
             total=1,
             disable=quiet or not sys.stderr.isatty(),
-            bar_format="{desc} |{bar:24}| {percentage:3.0f}%{postfix} [{elapsed}, {remaining} left]",
+            bar_format=_BAR,
             leave=False,
         )
 
