@@ -15,7 +15,10 @@ from tnkit.errors import (
     SizeError,
     TnkitError,
 )
+from tnkit.index import Index
+from tnkit.scaled import Scaled
 from tnkit.splitting import MatrixSplit, split_matrix
+from tnkit.tensor import Tensor
 from tnkit.truncation import Truncation
 
 __all__ = [
@@ -23,12 +26,15 @@ __all__ = [
     "ArgumentTypeError",
     "ConvergenceError",
     "FormatError",
+    "Index",
     "IndexNameError",
     "MatrixSplit",
     "MemoryLimitError",
     "NonFiniteError",
     "ScaleError",
+    "Scaled",
     "SizeError",
+    "Tensor",
     "TnkitError",
     "Truncation",
     "split_matrix",
