@@ -34,6 +34,7 @@ __all__ = [
     "like",
     "movers",
     "namespace",
+    "nbytes",
     "promote",
     "qr",
     "safe_scale",
@@ -218,6 +219,17 @@ def convert(array: Array, target: str, *, device: Any = None) -> Array:
                 return cupy.from_dlpack(array.detach())
             return cupy.asarray(to_numpy(array))
     raise ArgumentError(f"unknown array library {target!r}; use 'numpy', 'torch', 'cupy' or 'jax'")
+
+
+def nbytes(array: Array) -> int:
+    """Return the bytes the elements of `array` take."""
+    found = getattr(array, "nbytes", None)
+    if found is None:
+        itemsize = (
+            getattr(array.dtype, "itemsize", None) or np.dtype(dtype_name(array.dtype)).itemsize
+        )
+        found = (array_api_compat.size(array) or 0) * itemsize
+    return int(found)
 
 
 def is_bool(array: Array) -> bool:
