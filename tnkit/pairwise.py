@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
-from tnkit.arrays import Array, Movers, namespace
+from tnkit.arrays import Array, Movers, as_array, namespace
 from tnkit.errors import SizeError
 
-__all__ = ["Lowered", "Side", "is_view", "lower", "prepare", "run", "run_one"]
+__all__ = ["Instruction", "Lowered", "Side", "is_view", "lower", "prepare", "run", "run_one"]
 
 Label: TypeAlias = Hashable
 Instruction: TypeAlias = tuple[Any, ...]
@@ -231,9 +231,9 @@ def prepare(
 ) -> tuple[tuple[Label, ...], tuple[tuple[str, tuple[int, ...]], ...]]:
     """Lower what one operand needs alone: diagonals of repeated labels, sums of lone ones.
 
-    keep: container of the labels that stay. Returns the labels left, and the operations, each a
-    ("permute" | "reshape" | "diagonal" | "sum", numbers) for `run_one`. Raises `SizeError`
-    where a repeated label has two sizes.
+    keep: container of the labels that stay. Returns the labels left, and the operations
+    for `run_one`, each a ("permute" | "reshape" | "diagonal" | "sum" | "compact", numbers). Raises
+    `SizeError` where a repeated label has two sizes.
     """
     operations: list[tuple[str, tuple[int, ...]]] = []
     names, sizes = list(labels), list(shape)
@@ -271,7 +271,9 @@ def run_one(array: Array, operations: Sequence[tuple[str, tuple[int, ...]]], mov
             array = movers.reshape(array, numbers)
         elif verb == "diagonal":
             array = array[..., :: numbers[0]]
+        elif verb == "compact":
+            array = movers.compact(array)
         else:
             xp = namespace(array)
-            array = xp.sum(array, axis=numbers)
+            array = as_array(xp.sum(array, axis=numbers))  # NumPy returns a scalar for ()
     return array
