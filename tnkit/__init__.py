@@ -3,6 +3,7 @@
 Nothing is lost silently, the cost is known first, and structure is checkable.
 """
 
+from tnkit.contraction import contract, contract_scaled, einsum
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -16,6 +17,9 @@ from tnkit.errors import (
     TnkitError,
 )
 from tnkit.index import Index
+from tnkit.network import TensorNetwork, from_einsum, from_networkx
+from tnkit.notation import Equation
+from tnkit.planning import Cost, Plan, Step, plan
 from tnkit.scaled import Scaled
 from tnkit.splitting import MatrixSplit, split_matrix
 from tnkit.tensor import Tensor
@@ -25,17 +29,28 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "ConvergenceError",
+    "Cost",
+    "Equation",
     "FormatError",
     "Index",
     "IndexNameError",
     "MatrixSplit",
     "MemoryLimitError",
     "NonFiniteError",
+    "Plan",
     "ScaleError",
     "Scaled",
     "SizeError",
+    "Step",
     "Tensor",
+    "TensorNetwork",
     "TnkitError",
     "Truncation",
+    "contract",
+    "contract_scaled",
+    "einsum",
+    "from_einsum",
+    "from_networkx",
+    "plan",
     "split_matrix",
 ]
