@@ -18,6 +18,7 @@ import numpy as np
 from tnkit.errors import ArgumentError, ArgumentTypeError, ConvergenceError, NonFiniteError
 
 __all__ = [
+    "NUMPY_MOVERS",
     "Array",
     "Movers",
     "as_array",
@@ -101,34 +102,41 @@ def to_numpy(array: Array) -> np.ndarray[Any, Any]:
 
 
 class Movers(NamedTuple):
-    """How one array library permutes, reshapes and compacts: what a plan needs beside matmul."""
+    """How one array library moves and multiplies: all a plan needs, native and without wrappers.
+
+    dot multiplies two matrices, batched two stacks (batch, m, k) and (batch, k, n).
+    """
 
     permute: Callable[[Array, tuple[int, ...]], Array]
     reshape: Callable[[Array, tuple[int, ...]], Array]
     compact: Callable[[Array], Array]
+    dot: Callable[[Array, Array], Array]
+    batched: Callable[[Array, Array], Array]
 
 
-_NUMPY_MOVERS = Movers(np.ndarray.transpose, np.ndarray.reshape, np.ascontiguousarray)
+# ndarray.dot costs half of what matmul costs on small matrices, and copies where BLAS could not
+# read a view that matmul would multiply without BLAS
+NUMPY_MOVERS = Movers(
+    np.ndarray.transpose, np.ndarray.reshape, np.ascontiguousarray, np.ndarray.dot, np.matmul
+)
 
 
 def movers(array: Array) -> Movers:
-    """Return the `Movers` of the library of `array`; native functions, not the slower wrappers."""
-    if type(array) is np.ndarray:
-        return _NUMPY_MOVERS
+    """Return the `Movers` of the library of `array`."""
+    if isinstance(array, np.ndarray):
+        return NUMPY_MOVERS
     if array_api_compat.is_torch_array(array):
         return _torch_movers()
-    if isinstance(array, np.ndarray):
-        return _NUMPY_MOVERS
     xp = namespace(array)
     compact = xp.ascontiguousarray if array_api_compat.is_cupy_array(array) else _as_it_is
-    return Movers(xp.permute_dims, xp.reshape, compact)
+    return Movers(xp.permute_dims, xp.reshape, compact, xp.matmul, xp.matmul)
 
 
 @lru_cache(maxsize=1)
 def _torch_movers() -> Movers:
     import torch
 
-    return Movers(torch.permute, torch.reshape, torch.Tensor.contiguous)
+    return Movers(torch.permute, torch.reshape, torch.Tensor.contiguous, torch.mm, torch.bmm)
 
 
 def _as_it_is(array: Array) -> Array:

@@ -22,6 +22,7 @@ Label: TypeAlias = Hashable
 Instruction: TypeAlias = tuple[Any, ...]
 
 PLAIN, TRANSPOSED, COMPACT = 0, 1, 2
+DOT, OUTER, BATCHED = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,14 @@ class Lowered:
     """One contraction of two operands, ready to run.
 
     labels: those of the result, in order. batch, m, n, k: the sizes multiplied together; the cost
-    is batch m n k multiplications. outer: multiply by broadcasting, nothing is summed. reshape: the
-    shape of the result where it differs from the matrix product's.
+    is batch m n k multiplications. outer: multiply by broadcasting, nothing is summed. batched:
+    there is a batch axis. reshape: the shape of the result where the matrix product has another.
     """
 
     left: Side
     right: Side
     outer: bool
+    batched: bool
     reshape: tuple[int, ...] | None
     labels: tuple[Any, ...]
     shape: tuple[int, ...]
@@ -57,6 +59,13 @@ class Lowered:
     m: int
     n: int
     k: int
+
+    @property
+    def is_dot(self) -> bool:
+        """Say whether the operands are matrices already and their product is the result."""
+        sides = (self.left, self.right)
+        moved = any(side.permute or side.reshape or side.finish for side in sides)
+        return not (moved or self.outer or self.batched or self.reshape)
 
     def instruction(self, left: int, right: int) -> Instruction:
         """Return the flat form `run` reads, for operands in registers `left` and `right`."""
@@ -70,7 +79,7 @@ class Lowered:
             b.permute,
             b.reshape,
             b.finish,
-            self.outer,
+            OUTER if self.outer else BATCHED if self.batched else DOT,
             self.reshape,
         )
 
@@ -196,7 +205,17 @@ def lower(
     known.update(sizes)
     shape = tuple([known[label] for label in labels])
     return Lowered(
-        one, two, outer, None if shape == (*head, m, n) else shape, labels, shape, b, m, n, k
+        one,
+        two,
+        outer,
+        bool(batch),
+        None if shape == (*head, m, n) else shape,
+        labels,
+        shape,
+        b,
+        m,
+        n,
+        k,
     )
 
 
@@ -205,8 +224,8 @@ def run(program: Sequence[Instruction], pool: list[Any], movers: Movers) -> None
 
     The loop the whole toolkit stands on; every test in it costs 15 nanoseconds a step.
     """
-    permute, reshape, compact = movers
-    for i, j, a_axes, a_shape, a_finish, b_axes, b_shape, b_finish, outer, shape in program:
+    permute, reshape, compact, dot, batched = movers
+    for i, j, a_axes, a_shape, a_finish, b_axes, b_shape, b_finish, how, shape in program:
         a = pool[i]
         b = pool[j]
         pool[j] = None
@@ -222,7 +241,7 @@ def run(program: Sequence[Instruction], pool: list[Any], movers: Movers) -> None
             b = reshape(b, b_shape)
         if b_finish:
             b = b.mT if b_finish == TRANSPOSED else compact(b)
-        a = a * b if outer else a @ b
+        a = dot(a, b) if how == DOT else a * b if how == OUTER else batched(a, b)
         pool[i] = a if shape is None else reshape(a, shape)
 
 

@@ -48,7 +48,8 @@ class Program:
     shared, common: what does not depend on the slice, done once. cuts, prepared, instructions: one
     slice. steps: (left, right, lowered, depends on the slice) in the order they run, ids as in a
     static-single-assignment path. peak_elements: the most elements alive at once, inputs included.
-    largest: elements of the largest intermediate. written: elements of all results.
+    largest: elements of the largest intermediate. written: elements of all results. simple: nothing
+    is to do but the instructions. matrices: the two inputs whose matrix product is all there is.
     """
 
     shared: tuple[tuple[int, Operations], ...]
@@ -57,7 +58,7 @@ class Program:
     prepared: tuple[tuple[int, Operations], ...]
     instructions: tuple[Instruction, ...]
     result: int
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] | None
     permute: tuple[int, ...] | None
     slice_sizes: tuple[int, ...]
     steps: tuple[tuple[int, int, Lowered, bool], ...]
@@ -65,6 +66,8 @@ class Program:
     peak_elements: int
     largest: int
     written: int
+    simple: bool
+    matrices: Pair | None
 
     @property
     def slices(self) -> int:
@@ -96,16 +99,20 @@ class Program:
 
     def finish(self, raw: Array, movers: Movers) -> Array:
         """Return a raw result with its axes in the order asked for."""
-        if tuple(raw.shape) != self.shape:
+        if self.shape is not None:
             raw = movers.reshape(raw, self.shape)
         return raw if self.permute is None else movers.permute(raw, self.permute)
 
     def run(self, values: Sequence[Array], movers: Movers) -> Array:
         """Return the contraction of the arrays, slice after slice."""
-        pool = self.start(values, movers)
         if not self.slice_sizes:
+            pool = self.start(values, movers) if self.shared else list(values)
             run(self.instructions, pool, movers)
-            return self.finish(pool[self.result], movers)
+            raw = pool[self.result]
+            if self.shape is None and self.permute is None:
+                return raw
+            return self.finish(raw, movers)
+        pool = self.start(values, movers)
         total = None
         for at in self.slice_values():
             part = self.one_slice(pool, at, movers)
@@ -350,6 +357,8 @@ def compile_path(
     final = (*last, *ones)
     position = {label: axis for axis, label in enumerate(final)}
     permute = tuple(position[label] for label in output)
+    plain = not shared and not cuts and bool(count) and not ones
+    simple = plain and permute == tuple(range(len(last)))
     return Program(
         tuple(shared),
         tuple(common),
@@ -357,7 +366,7 @@ def compile_path(
         tuple(prepared),
         tuple(instructions),
         register[count + len(path) - 1] if count else 0,
-        tuple(sizes[label] for label in final),
+        tuple(sizes[label] for label in final) if ones else None,
         None if permute == tuple(range(len(permute))) else permute,
         tuple(sizes[label] for label in sliced),
         tuple(steps),
@@ -365,6 +374,8 @@ def compile_path(
         peak,
         largest,
         written,
+        simple,
+        steps[0][:2] if simple and len(steps) == 1 and steps[0][2].is_dot else None,
     )
 
 
