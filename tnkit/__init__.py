@@ -5,6 +5,7 @@ Nothing is lost silently, the cost is known first, and structure is checkable.
 
 from tnkit import plugins
 from tnkit.arrays import namespace
+from tnkit.contraction import contract, contract_scaled, einsum
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -17,6 +18,7 @@ from tnkit.errors import (
     SizeError,
     TnkitError,
 )
+from tnkit.index import Index
 from tnkit.io import atomic_file, load, read_archive, save, write_archive
 from tnkit.mps.arithmetic import inner, log_norm, norm, normalize, to_dense
 from tnkit.mps.compression import Compressed, compress
@@ -36,7 +38,12 @@ from tnkit.mps.sweep import (
     sweep,
     two_site,
 )
+from tnkit.network import TensorNetwork, from_einsum, from_networkx
+from tnkit.notation import Equation
+from tnkit.planning import Cost, Plan, Step, plan
+from tnkit.scaled import Scaled
 from tnkit.splitting import MatrixSplit, split_matrix
+from tnkit.tensor import Tensor
 from tnkit.truncation import Truncation
 
 __all__ = [
@@ -45,17 +52,25 @@ __all__ = [
     "ArgumentTypeError",
     "Compressed",
     "ConvergenceError",
+    "Cost",
+    "Equation",
     "FormatError",
     "Gauge",
+    "Index",
     "IndexNameError",
     "MatrixSplit",
     "MemoryLimitError",
     "Move",
     "NonFiniteError",
+    "Plan",
     "Problem",
     "ScaleError",
+    "Scaled",
     "SizeError",
+    "Step",
     "StepInfo",
+    "Tensor",
+    "TensorNetwork",
     "TnkitError",
     "Truncation",
     "Zipper",
@@ -63,7 +78,12 @@ __all__ = [
     "canonicalize",
     "close_zipper",
     "compress",
+    "contract",
+    "contract_scaled",
+    "einsum",
     "entropy",
+    "from_einsum",
+    "from_networkx",
     "inner",
     "load",
     "log_norm",
@@ -73,6 +93,7 @@ __all__ = [
     "normalize",
     "open_zipper",
     "orthonormality_errors",
+    "plan",
     "plugins",
     "product_mps",
     "random_mps",

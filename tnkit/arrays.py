@@ -7,26 +7,38 @@ sees a NaN, an Inf or a badly scaled matrix, and a slower driver steps in when t
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any, NamedTuple, TypeAlias
 
 import array_api_compat
 import array_api_compat.numpy as numpy_namespace
 import numpy as np
 
-from tnkit.errors import ArgumentTypeError, ConvergenceError, NonFiniteError
+from tnkit.errors import ArgumentError, ArgumentTypeError, ConvergenceError, NonFiniteError
 
 __all__ = [
+    "NUMPY_MOVERS",
     "Array",
+    "Movers",
     "adjoint",
     "as_array",
+    "astype",
+    "convert",
+    "device",
+    "dtype_name",
     "eigh",
     "eps",
+    "is_bool",
     "is_complex",
     "largest_magnitude",
+    "library",
     "like",
+    "movers",
     "namespace",
+    "nbytes",
+    "promote",
     "qr",
     "rescale",
     "reshape",
@@ -84,8 +96,8 @@ def as_array(value: Any) -> Array:
 
 def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     """Return `array` on the host as a NumPy array (a copy only where the device needs one)."""
-    if isinstance(array, np.ndarray):
-        return array
+    if isinstance(array, np.ndarray | np.generic):
+        return np.asarray(array)
     if array_api_compat.is_torch_array(array):
         return np.asarray(array.detach().cpu().resolve_conj().resolve_neg())
     if array_api_compat.is_cupy_array(array):
@@ -93,6 +105,152 @@ def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     if array_api_compat.is_jax_array(array):
         return np.asarray(array)
     return np.asarray(np.from_dlpack(array))
+
+
+class Movers(NamedTuple):
+    """How one array library moves and multiplies: all a plan needs, native and without wrappers.
+
+    dot multiplies two matrices, batched two stacks (batch, m, k) and (batch, k, n).
+    """
+
+    permute: Callable[[Array, tuple[int, ...]], Array]
+    reshape: Callable[[Array, tuple[int, ...]], Array]
+    compact: Callable[[Array], Array]
+    dot: Callable[[Array, Array], Array]
+    batched: Callable[[Array, Array], Array]
+
+
+# ndarray.dot costs half of what matmul costs on small matrices, and copies where BLAS could not
+# read a view that matmul would multiply without BLAS
+NUMPY_MOVERS = Movers(
+    np.ndarray.transpose, np.ndarray.reshape, np.ascontiguousarray, np.ndarray.dot, np.matmul
+)
+
+
+def movers(array: Array) -> Movers:
+    """Return the `Movers` of the library of `array`."""
+    if isinstance(array, np.ndarray):
+        return NUMPY_MOVERS
+    if array_api_compat.is_torch_array(array):
+        return _torch_movers()
+    xp = namespace(array)
+    compact = xp.ascontiguousarray if array_api_compat.is_cupy_array(array) else _as_it_is
+    return Movers(xp.permute_dims, xp.reshape, compact, xp.matmul, xp.matmul)
+
+
+@lru_cache(maxsize=1)
+def _torch_movers() -> Movers:
+    import torch
+
+    return Movers(torch.permute, torch.reshape, torch.Tensor.contiguous, torch.mm, torch.bmm)
+
+
+def _as_it_is(array: Array) -> Array:
+    return array
+
+
+def library(array: Array) -> str:
+    """Return the name of the library of `array`: "numpy", "torch", "jax", ..."""
+    return str(namespace(array).__name__).removeprefix("array_api_compat.").split(".")[0]
+
+
+def device(array: Array) -> Any:
+    """Return the device `array` is on, in the words of its library."""
+    return array_api_compat.device(array)
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return "float64" and the like for the dtype of any library."""
+    return str(getattr(dtype, "name", dtype)).rpartition(".")[2]
+
+
+def astype(array: Array, dtype: Any) -> Array:
+    """Return `array` in `dtype` (a name or a dtype of its library), itself where it has it."""
+    xp = namespace(array)
+    if isinstance(dtype, str):
+        found = getattr(xp, dtype, None)
+        if found is None:
+            raise ArgumentTypeError(f"{library(array)} has no dtype {dtype!r}; use 'float64', ...")
+        dtype = found
+    if array.dtype == dtype:
+        return array
+    if is_complex(array) and not xp.isdtype(dtype, "complex floating"):
+        raise ArgumentTypeError(
+            f"{array.dtype} to {dtype} would drop the imaginary part; take real() or imag() first"
+        )
+    return xp.astype(array, dtype)
+
+
+def promote(*arrays: Array) -> tuple[Array, ...]:
+    """Return `arrays`, of one library, in the one dtype that holds them all.
+
+    The rule is the library's own; where the standard leaves a pair open (integer with floating)
+    it is NumPy's. Raises `ArgumentTypeError` for arrays of different libraries.
+    """
+    first = arrays[0].dtype
+    if all(array.dtype == first for array in arrays):
+        return arrays
+    xp = namespace(*arrays)
+    try:
+        dtype = xp.result_type(*arrays)
+    except TypeError:
+        names = [dtype_name(array.dtype) for array in arrays]
+        dtype = getattr(xp, np.result_type(*names).name)
+    return tuple(a if a.dtype == dtype else xp.astype(a, dtype) for a in arrays)
+
+
+def convert(array: Array, target: str, *, device: Any = None) -> Array:
+    """Return `array` as one of the library `target`: "numpy", "torch", "cupy" or "jax".
+
+    Shares memory through DLPack where both libraries can, copies otherwise (read-only arrays,
+    another device). device: where to put it, in the words of the target library. Gradients do not
+    cross libraries. Raises `ArgumentError` for an unknown target and ImportError for an absent
+    one.
+    """
+    if target == library(array):
+        return array if device is None else array_api_compat.to_device(array, device)
+    if target == "numpy":
+        return to_numpy(array)
+    if target == "torch":
+        import torch
+
+        if isinstance(array, np.ndarray):
+            fits = array.flags.writeable and all(stride >= 0 for stride in array.strides)
+            made = torch.from_numpy(array if fits else array.copy())
+        else:
+            made = torch.from_dlpack(array)
+        return made if device is None else made.to(device)
+    if target == "jax":
+        import jax
+
+        made = jax.numpy.asarray(to_numpy(array))
+        return made if device is None else jax.device_put(made, device)
+    if target == "cupy":
+        import cupy
+
+        with cupy.cuda.Device(device):
+            if array_api_compat.is_torch_array(array) and array.is_cuda:
+                return cupy.from_dlpack(array.detach())
+            return cupy.asarray(to_numpy(array))
+    raise ArgumentError(f"unknown array library {target!r}; use 'numpy', 'torch', 'cupy' or 'jax'")
+
+
+def nbytes(array: Array) -> int:
+    """Return the bytes the elements of `array` take."""
+    found = getattr(array, "nbytes", None)
+    if found is None:
+        itemsize = (
+            getattr(array.dtype, "itemsize", None) or np.dtype(dtype_name(array.dtype)).itemsize
+        )
+        found = (array_api_compat.size(array) or 0) * itemsize
+    return int(found)
+
+
+def is_bool(array: Array) -> bool:
+    """Say whether `array` holds truth values."""
+    if isinstance(array, np.ndarray):
+        return bool(array.dtype.kind == "b")
+    return dtype_name(array.dtype) in ("bool", "bool_")
 
 
 def is_complex(array: Array) -> bool:
@@ -109,7 +267,7 @@ def eps(array: Array) -> float:
     return float(namespace(array).finfo(array.dtype).eps)
 
 
-@functools.cache
+@cache
 def _numpy_eps(dtype: np.dtype[Any]) -> float:
     return float(np.finfo(dtype).eps)  # finfo costs microseconds, this sits in the hot path
 
