@@ -162,6 +162,14 @@ def test_the_floor_bounds_the_pull_of_an_impossible_sample() -> None:
     assert np.isfinite(gradient).all()
 
 
+def test_a_short_step_follows_the_gradient_at_the_learning_rate() -> None:
+    block = np.array([0.6, 0.8]).reshape(1, 2, 1, 1)
+    gradient = np.array([0.5, -1.0]).reshape(block.shape)
+    moved = block + 0.05 * gradient
+    after = gradient_step(block, gradient, 0.05)
+    np.testing.assert_allclose(after, moved / np.linalg.norm(moved), rtol=1e-14)
+
+
 def test_a_step_has_norm_one_and_its_length_is_bounded() -> None:
     rng = np.random.default_rng(0)
     block = rng.standard_normal((2, 2, 2, 2))

@@ -84,6 +84,13 @@ def test_training_lowers_the_nll_and_keeps_the_best_sweep() -> None:
     assert watched[result.best_sweep] == min(watched)
 
 
+def test_training_stops_when_patience_is_over() -> None:
+    """No sweep lowers the NLL by nine tenths, so patience ends it; 0 goes on."""
+    for patience, sweeps in ((1, 1), (3, 3), (0, 6)):
+        result = run(digits(100), Settings(sweeps=6, patience=patience, tolerance=0.9))
+        assert len(result.history) - 1 == sweeps
+
+
 def test_every_library_trains_alike(library: Any) -> None:
     """The same sweeps on another library: equal to rounding in double precision."""
     settings = Settings(sweeps=3, dtype="float64", max_bond=8)
@@ -112,6 +119,7 @@ def test_a_run_resumes_bit_for_bit(stop: int, tmp_path: Any) -> None:
         run(samples, settings, on_sweep=interrupt)
     checkpoint, about = load_checkpoint(tmp_path / "checkpoint.npz")
     assert about == {"kept": True}
+    assert checkpoint.best_sweep == stop  # every sweep improves here
     resumed = train(samples, None, (2,) * 64, settings, start=checkpoint)
     for a, b in zip(resumed.state.arrays, whole.state.arrays, strict=True):
         assert np.array_equal(a, b)

@@ -76,7 +76,7 @@ def _complete_batch(
             )
         threshold = rng.random(n) * total
         values = np.minimum((cumulative <= threshold[:, None]).sum(axis=1), d - 1)
-        out[:, k] = np.where(given, out[:, k], values)
+        out[:, k] = values  # a known site's only possible value is its own
         chosen = branches[rows, out[:, k]]
         vectors = chosen / np.linalg.norm(chosen, axis=1)[:, None]
     return out
