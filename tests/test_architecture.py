@@ -52,7 +52,8 @@ CORE = {
 
 PLUGIN = {
     "born_machine.data": 0,
-    "born_machine.ordering": 0,
+    "born_machine.curves": 0,
+    "born_machine.ordering": 1,
     "born_machine.amplitude": 1,
     "born_machine.likelihood": 2,
     "born_machine.gradient": 2,

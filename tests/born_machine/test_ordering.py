@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 
 import tnkit
-from born_machine.ordering import hilbert, raster, site_order, snake
+from born_machine.curves import hilbert, raster, snake
+from born_machine.ordering import mutual_information, path_order, site_order
 
 sides = st.integers(1, 40)
 
@@ -55,3 +56,58 @@ def test_auto_follows_the_geometry() -> None:
 def test_a_wrong_order_is_refused(order, features, shape, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(tnkit.TnkitError, match=message):
         site_order(order, features, shape)
+
+
+@given(st.integers(2, 6), st.integers(2, 60), st.integers(0, 2**32 - 1))
+def test_mutual_information_is_that_of_the_frequencies(features: int, n: int, seed: int) -> None:
+    samples = np.random.default_rng(seed).integers(0, 3, (n, features)).astype(np.uint8)
+    found = mutual_information(samples)
+    for a in range(features):
+        for b in range(features):
+            joint = np.zeros((3, 3))
+            np.add.at(joint, (samples[:, a], samples[:, b]), 1 / n)
+            rows, columns = joint.sum(axis=1), joint.sum(axis=0)
+            there = joint > 0
+            information = (joint * np.log(np.where(there, joint, 1)))[there].sum() - sum(
+                (p[p > 0] * np.log(p[p > 0])).sum() for p in (rows, columns)
+            )
+            scale = np.prod([-(p[p > 0] * np.log(p[p > 0])).sum() for p in (rows, columns)]) ** 0.5
+            assert found[a, b] == pytest.approx(information / scale if scale else 0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("order", ["linkage", "path"])
+def test_a_shuffled_chain_is_put_in_line_again(order: str) -> None:
+    """Each feature copies the one before it with a few flips; the order recovers the line."""
+    rng = np.random.default_rng(0)
+    chain = np.empty((4000, 20), dtype=np.uint8)
+    chain[:, 0] = rng.integers(0, 2, 4000)
+    for k in range(1, 20):
+        chain[:, k] = chain[:, k - 1] ^ (rng.random(4000) < 0.1)
+    shuffle = rng.permutation(20)
+    found = shuffle[site_order(order, 20, None, chain[:, shuffle])]
+    assert (np.abs(np.diff(found)) == 1).all()
+
+
+def test_two_opt_never_makes_a_path_longer_than_the_greedy_one() -> None:
+    samples = np.random.default_rng(3).integers(0, 2, (50, 30)).astype(np.uint8)
+    distance = 1.0 - mutual_information(samples)
+    path = path_order(samples)
+    length = distance[path[:-1], path[1:]].sum()
+    for i in range(-1, 28):
+        for j in range(i + 2, 30):
+            other = np.concatenate((path[: i + 1], path[i + 1 : j + 1][::-1], path[j + 1 :]))
+            assert distance[other[:-1], other[1:]].sum() >= length - 1e-9
+
+
+def test_auto_finds_the_order_of_features_that_are_no_image() -> None:
+    from born_machine import BornMachine
+
+    rng = np.random.default_rng(0)
+    half = rng.integers(0, 2, (800, 10))
+    samples = np.concatenate((half, half ^ (rng.random(half.shape) < 0.05)), axis=1)
+    machine = BornMachine(max_bond=8, random_state=0, sweeps=4).fit(samples)
+    assert machine.order_name_ in ("linkage", "path")
+    places = np.argsort(machine.model_.order)
+    assert (np.abs(places[:10] - places[10:]) == 1).all()  # each copy beside its original
+    as_given = BornMachine(max_bond=8, random_state=0, sweeps=4, order="given").fit(samples)
+    assert machine.score(samples) > as_given.score(samples) + 1.0

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from born_machine.completion import complete_chain
+from born_machine.curves import Order
 from born_machine.data import Samples
 from born_machine.likelihood import log_likelihood
-from born_machine.ordering import Order, site_order
+from born_machine.ordering import site_order
 from tnkit import (
     MPS,
     FormatError,
