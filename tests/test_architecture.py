@@ -59,14 +59,15 @@ PLUGIN = {
     "born_machine.gradient": 2,
     "born_machine.update": 2,
     "born_machine.completion": 2,
-    "born_machine.models.mps": 3,
-    "born_machine.checkpoint": 4,
-    "born_machine.train": 5,
-    "born_machine.estimator": 6,
-    "born_machine.plots": 6,
-    "born_machine.run": 7,
-    "born_machine": 8,
-    "born_machine.cli": 9,
+    "born_machine.observables": 3,
+    "born_machine.models.mps": 4,
+    "born_machine.checkpoint": 5,
+    "born_machine.train": 6,
+    "born_machine.estimator": 7,
+    "born_machine.plots": 7,
+    "born_machine.run": 8,
+    "born_machine": 9,
+    "born_machine.cli": 10,
 }
 
 

@@ -5,12 +5,14 @@ from born_machine.curves import hilbert, raster, snake
 from born_machine.data import Dataset, bars_and_stripes, load_dataset
 from born_machine.estimator import BornMachine
 from born_machine.models.mps import MPSModel
+from born_machine.observables import MostProbable
 
 __all__ = [
     "BornMachine",
     "Checkpoint",
     "Dataset",
     "MPSModel",
+    "MostProbable",
     "SweepRecord",
     "bars_and_stripes",
     "hilbert",

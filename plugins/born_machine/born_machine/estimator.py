@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Self
 
@@ -15,10 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from born_machine.checkpoint import Checkpoint, SweepRecord
 from born_machine.data import Samples, check_samples, shift_reach, shifted_images
+from born_machine.likelihood import standard_error
 from born_machine.models.mps import MPSModel, load_model, model_from_state, save_model
+from born_machine.observables import MostProbable
 from born_machine.ordering import CANDIDATES, image_order, site_order
 from born_machine.train import Settings, start_state, train
-from tnkit import ArgumentError, ArgumentTypeError, SizeError, StepInfo
+from tnkit import ArgumentError, ArgumentTypeError, SizeError, StepInfo, Truncation
 
 __all__ = ["BornMachine"]
 
@@ -188,6 +191,60 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Draw `n_samples` independent samples (sample, feature) from p, exactly."""
         return self._fitted().sample(n_samples, self._rng(random_state))
 
+    def log_marginal(self, X: Any, known: Any) -> npt.NDArray[np.float64]:
+        """Return ln p(known features) of every row, in nats; all others are summed over exactly.
+
+        X, known: as for `complete`. -inf where the known part is impossible. The conditional
+        ln p(a | b) is log_marginal(X, a or b) - log_marginal(X, b).
+        """
+        samples, mask = self._masked(X, known)
+        return self._fitted().log_marginal(samples, mask)
+
+    def most_probable(self, X: Any, known: Any, *, beam: int = 64) -> MostProbable:
+        """Return the most probable completion of every row found by a beam search, with a bound.
+
+        X, known: as for `complete`. Where `.exact` holds the completion is proved best; a wider
+        `beam` proves more. With nothing known it is the mode of the distribution.
+        """
+        samples, mask = self._masked(X, known)
+        return self._fitted().most_probable(samples, mask, beam)
+
+    def marginals(self) -> list[npt.NDArray[np.float64]]:
+        """Return p(x_f) of every feature, one array of its values each."""
+        return self._fitted().marginals()
+
+    def mutual_information(self) -> npt.NDArray[np.float64]:
+        """Return the mutual information of all pairs of features under p, in nats.
+
+        The diagonal holds the entropies. Cost O(features^2 levels bond^3).
+        """
+        return self._fitted().mutual_information()
+
+    def entanglement(self) -> npt.NDArray[np.float64]:
+        """Return the von Neumann entropy of |psi> across every bond of the chain, in nats."""
+        return self._fitted().entanglement()
+
+    def entropy(
+        self, n_samples: int = 1000, random_state: int | None = None
+    ) -> tuple[float, float]:
+        """Return the Shannon entropy of p in nats, estimated from draws, and its standard error."""
+        model = self._fitted()
+        logs = model.log_likelihood(model.sample(n_samples, self._rng(random_state)))
+        return -float(logs.mean()), standard_error(logs)
+
+    def renyi2(self) -> float:
+        """Return the Renyi-2 entropy -ln sum p^2 in nats, exactly; bond^5 work, bond^4 memory."""
+        return self._fitted().renyi2()
+
+    def compressed(self, truncation: Truncation) -> Self:
+        """Return this machine with its bonds truncated, normalised again.
+
+        What that does to the NLL is `other.score(X) - self.score(X)`, exact on both sides.
+        """
+        other = copy(self)
+        other.model_ = self._fitted().compressed(truncation)
+        return other
+
     def complete(self, X: Any, known: Any, random_state: int | None = None) -> Samples:
         """Draw the unknown features of every row from p(unknown | known), exactly.
 
@@ -196,6 +253,10 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Returns whole samples (sample, feature). Raises `ArgumentError` where the known part of a
         row has probability zero.
         """
+        samples, mask = self._masked(X, known)
+        return self._fitted().complete(samples, mask, self._rng(random_state))
+
+    def _masked(self, X: Any, known: Any) -> tuple[Samples, npt.NDArray[np.bool_]]:
         model = self._fitted()
         values = np.asarray(X)
         values = values.reshape(len(values), -1) if values.ndim == 3 else values
@@ -213,8 +274,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 f"known has shape {np.shape(known)}; expected one mask of {model.features} "
                 f"features or one for each of {len(values)} samples"
             )
-        samples = check_samples(np.where(mask, values, 0), dims=model.dims)
-        return model.complete(samples, mask, self._rng(random_state))
+        return check_samples(np.where(mask, values, 0), dims=model.dims), mask
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the trained machine to one file, atomically, without pickle."""
