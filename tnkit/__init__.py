@@ -20,11 +20,45 @@ from tnkit.errors import (
 )
 from tnkit.index import Index
 from tnkit.io import atomic_file, load, read_archive, save, write_archive
-from tnkit.mps.arithmetic import inner, log_norm, norm, normalize, to_dense
-from tnkit.mps.compression import Compressed, compress
-from tnkit.mps.create import mps_from_dense, product_mps, random_mps
+from tnkit.mps.apply import apply
+from tnkit.mps.arithmetic import add, conj, distance, hadamard, scale, subtract
+from tnkit.mps.chain import (
+    apply_local,
+    insert_site,
+    join,
+    permute_sites,
+    project,
+    remove_site,
+    reverse,
+    split_chain,
+    swap_sites,
+)
+from tnkit.mps.compression import compress
+from tnkit.mps.create import (
+    aklt_mps,
+    basis_mps,
+    ghz_mps,
+    mps_from_dense,
+    product_mps,
+    random_mps,
+    w_mps,
+)
+from tnkit.mps.create_mpo import identity_mpo, mpo_from_dense, mpo_from_terms, product_mpo
 from tnkit.mps.gauge import canonicalize, orthonormality_errors, verify
 from tnkit.mps.measure import entropy, schmidt_values
+from tnkit.mps.operator import MPO
+from tnkit.mps.overlap import (
+    expectation,
+    fidelity,
+    inner,
+    log_inner,
+    log_norm,
+    norm,
+    normalize,
+    to_dense,
+)
+from tnkit.mps.product import adjoint_mpo, multiply, trace, variance
+from tnkit.mps.report import Compressed
 from tnkit.mps.sampling import sample
 from tnkit.mps.state import MPS, Gauge
 from tnkit.mps.sweep import (
@@ -47,6 +81,7 @@ from tnkit.tensor import Tensor
 from tnkit.truncation import Truncation
 
 __all__ = [
+    "MPO",
     "MPS",
     "ArgumentError",
     "ArgumentTypeError",
@@ -74,38 +109,69 @@ __all__ = [
     "TnkitError",
     "Truncation",
     "Zipper",
+    "add",
+    "adjoint_mpo",
+    "aklt_mps",
+    "apply",
+    "apply_local",
     "atomic_file",
+    "basis_mps",
     "canonicalize",
     "close_zipper",
     "compress",
+    "conj",
     "contract",
     "contract_scaled",
+    "distance",
     "einsum",
     "entropy",
+    "expectation",
+    "fidelity",
     "from_einsum",
     "from_networkx",
+    "ghz_mps",
+    "hadamard",
+    "identity_mpo",
     "inner",
+    "insert_site",
+    "join",
     "load",
+    "log_inner",
     "log_norm",
+    "mpo_from_dense",
+    "mpo_from_terms",
     "mps_from_dense",
+    "multiply",
     "namespace",
     "norm",
     "normalize",
     "open_zipper",
     "orthonormality_errors",
+    "permute_sites",
     "plan",
     "plugins",
+    "product_mpo",
     "product_mps",
+    "project",
     "random_mps",
     "read_archive",
+    "remove_site",
+    "reverse",
     "round_trip",
     "sample",
     "save",
+    "scale",
     "schmidt_values",
+    "split_chain",
     "split_matrix",
+    "subtract",
+    "swap_sites",
     "sweep",
     "to_dense",
+    "trace",
     "two_site",
+    "variance",
     "verify",
+    "w_mps",
     "write_archive",
 ]

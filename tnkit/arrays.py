@@ -302,16 +302,16 @@ def reshape(array: Array, shape: tuple[int, ...]) -> Array:
     return namespace(array).reshape(array, shape)
 
 
-def rescale(array: Array) -> tuple[Array, float]:
+def rescale(array: Array, window: float = 2.0**40) -> tuple[Array, float]:
     """Return `array` with entries near one and the logarithm of the factor taken out.
 
-    Exact: the factor is a power of two, and 1 while entries lie between 2^-40 and 2^40. Zero
-    arrays come back as they are. Raises `NonFiniteError` for NaN or Inf.
+    Exact: the factor is a power of two, and 1 while the largest entry lies between 1 / window and
+    window. Zero arrays come back as they are. Raises `NonFiniteError` for NaN or Inf.
     """
     largest = largest_magnitude(array)
     if not math.isfinite(largest):
         raise NonFiniteError("NaN or Inf appeared in a contraction; check the arrays given")
-    if largest == 0.0 or 2.0**-40 < largest < 2.0**40:
+    if largest == 0.0 or 1.0 / window < largest < window:
         return array, 0.0
     exponent = math.frexp(largest)[1]
     half = exponent // 2  # 2^exponent itself may overflow

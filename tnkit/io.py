@@ -23,6 +23,7 @@ import numpy as np
 
 from tnkit.arrays import to_numpy
 from tnkit.errors import ArgumentTypeError, FormatError
+from tnkit.mps.operator import MPO
 from tnkit.mps.state import MPS, Gauge
 
 __all__ = ["atomic_file", "load", "read_archive", "save", "write_archive"]
@@ -180,8 +181,10 @@ def _read_array(archive: zipfile.ZipFile, name: str, entry: dict[str, Any]) -> n
     return np.frombuffer(content, dtype=dtype, offset=offset).reshape(shape).copy()
 
 
-def save(path: str | os.PathLike[str], value: MPS) -> None:
-    """Save a state: arrays, site names, gauge and scale, atomically and without pickle.
+def save(path: str | os.PathLike[str], value: MPS | MPO) -> None:
+    """Save a state or operator: arrays, site names, gauge, scale; atomically, without pickle.
+
+    Arrays of any library are stored bit for bit. Raises `ArgumentTypeError` for anything else.
 
     >>> from tnkit.mps.create import random_mps
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -189,30 +192,38 @@ def save(path: str | os.PathLike[str], value: MPS) -> None:
     ...     load(Path(folder) / "psi.npz")
     MPS(4 sites, site_dim 2, bond_dim 2, float64, centre 0)
     """
-    if not isinstance(value, MPS):
-        raise ArgumentTypeError(f"expected an MPS, got {type(value).__name__}")
-    metadata = {
-        "sites": list(value.sites),
-        "gauge": [value.gauge.left, value.gauge.right],
-        "log_scale": value.log_scale,
-    }
+    if not isinstance(value, MPS | MPO):
+        raise ArgumentTypeError(f"expected an MPS or an MPO, got {type(value).__name__}")
+    metadata: dict[str, Any] = {"sites": list(value.sites), "log_scale": value.log_scale}
+    if isinstance(value, MPS):
+        metadata["gauge"] = [value.gauge.left, value.gauge.right]
     arrays = {f"site_{k}": array for k, array in enumerate(value.arrays)}
-    write_archive(path, "mps", metadata, arrays)
+    write_archive(path, "mps" if isinstance(value, MPS) else "mpo", metadata, arrays)
 
 
-def load(path: str | os.PathLike[str]) -> MPS:
-    """Load what `save` wrote, as NumPy arrays. Raises `FormatError` or OSError."""
-    metadata, arrays = read_archive(path, "mps")
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load what `save` wrote, an MPS or MPO of NumPy arrays. Raises `FormatError` or OSError."""
     try:
-        psi = MPS.from_arrays(
-            [arrays[f"site_{k}"] for k in range(len(arrays))], sites=metadata["sites"]
-        )
+        kind = "mps"
+        metadata, arrays = read_archive(path, kind)
+    except FormatError as error:
+        if "'mpo'" not in str(error):
+            raise
+        kind = "mpo"
+        metadata, arrays = read_archive(path, kind)
+    try:
+        ordered = [arrays[f"site_{k}"] for k in range(len(arrays))]
+        scale = float(metadata["log_scale"])
+        if not math.isfinite(scale):
+            raise ValueError(f"log_scale {scale} is impossible")
+        if kind == "mpo":
+            mpo = MPO.from_arrays(ordered, sites=metadata["sites"])
+            return MPO(mpo.arrays, mpo.sites, scale)
+        psi = MPS.from_arrays(ordered, sites=metadata["sites"])
         left, right = metadata["gauge"]
-        gauge, scale = Gauge(int(left), int(right)), float(metadata["log_scale"])
+        gauge = Gauge(int(left), int(right))
+        if not (0 <= gauge.left <= len(psi) and 0 <= gauge.right <= len(psi)):
+            raise ValueError(f"gauge {metadata['gauge']} is impossible")
     except (KeyError, ValueError, TypeError) as error:
-        raise FormatError(f"{path}: not a state ({error})") from None
-    if not (0 <= gauge.left <= len(psi) and 0 <= gauge.right <= len(psi)) or not math.isfinite(
-        scale
-    ):
-        raise FormatError(f"{path}: gauge {metadata['gauge']} or scale {scale} is impossible")
+        raise FormatError(f"{path}: not a {kind} ({error})") from None
     return MPS(psi.arrays, psi.sites, gauge, scale)

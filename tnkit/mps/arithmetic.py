@@ -1,141 +1,208 @@
-"""Inner products, norms and dense forms of matrix product states."""
+"""Sums, differences, multiples and elementwise products of states and of operators."""
 
 from __future__ import annotations
 
+import cmath
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
-from tnkit.arrays import Array, eps, largest_magnitude, namespace, rescale, reshape, to_numpy
-from tnkit.errors import ArgumentError, MemoryLimitError, ScaleError, SizeError
-from tnkit.mps.environments import extend_left_overlap
+from tnkit.arrays import Array, dtype_name, is_complex, namespace, promote, reshape
+from tnkit.errors import ArgumentError, ArgumentTypeError, ScaleError
+from tnkit.mps.gauge import canonicalize
+from tnkit.mps.operator import MPO
+from tnkit.mps.overlap import log_norm
+from tnkit.mps.sites import same_chain
 from tnkit.mps.state import MPS
 
-__all__ = ["inner", "log_norm", "norm", "normalize", "to_dense"]
+__all__ = ["add", "chain_of", "conj", "distance", "hadamard", "like_chain", "scale", "subtract"]
 
-_LARGEST_LOG = math.log(np.finfo(np.float64).max)
-
-
-def _check_same_sites(a: MPS, b: MPS) -> None:
-    if a.sites != b.sites:
-        raise SizeError(f"the states have different sites: {_short(a.sites)} and {_short(b.sites)}")
-    if a.site_dims != b.site_dims:
-        k = next(k for k, (p, q) in enumerate(zip(a.site_dims, b.site_dims, strict=True)) if p != q)
-        raise SizeError(
-            f"site {a.sites[k]!r} has size {a.site_dims[k]} in the first state and "
-            f"{b.site_dims[k]} in the second"
-        )
+Chain = TypeVar("Chain", MPS, MPO)
 
 
-def _short(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-    return f"({shown}; {len(names)} sites)"
+def chain_of(value: MPS | MPO) -> MPS:
+    """Return an operator as a state whose sites hold (out, in) pairs; a state as it is."""
+    if isinstance(value, MPS):
+        return value
+    if not isinstance(value, MPO):
+        raise ArgumentTypeError(f"expected an MPS or an MPO, got {type(value).__name__}")
+    arrays = tuple(reshape(a, (a.shape[0], -1, a.shape[3])) for a in value.arrays)
+    return MPS(arrays, value.sites, log_scale=value.log_scale)
 
 
-def _scaled_inner(a: MPS, b: MPS) -> tuple[Any, float]:
-    """Return <a|b> as mantissa (0-d host number) and natural logarithm of a scale."""
-    _check_same_sites(a, b)
-    xp = namespace(a.arrays[0], b.arrays[0])
-    block = xp.ones_like(a.arrays[0][:, 0, :1])
-    log = a.log_scale + b.log_scale
-    for bra, ket in zip(a.arrays, b.arrays, strict=True):
-        block, step = rescale(extend_left_overlap(block, bra, ket))
-        log += step
-    return to_numpy(block)[0, 0].item(), log
+def like_chain(psi: MPS, model: Chain) -> Chain:
+    """Return `psi` as what `model` is: itself, or the operator of the same (out, in) sizes."""
+    if isinstance(model, MPS):
+        return psi
+    pairs = zip(psi.arrays, model.out_dims, model.in_dims, strict=True)
+    arrays = tuple(reshape(a, (a.shape[0], out, into, a.shape[2])) for a, out, into in pairs)
+    return MPO(arrays, psi.sites, psi.log_scale)
 
 
-def inner(a: MPS, b: MPS) -> complex | float:
-    """Return <a|b>, with `a` conjugated: a Python float, complex where an array is complex.
+def _same(chains: Sequence[MPS | MPO]) -> None:
+    first = chains[0]
+    for other in chains[1:]:
+        if type(other) is not type(first):
+            raise ArgumentTypeError(
+                f"a {type(first).__name__} and a {type(other).__name__} do not combine; "
+                "see tnkit.apply"
+            )
+        if isinstance(first, MPO) and isinstance(other, MPO):
+            what = "the operators"
+            same_chain(first.sites, first.out_dims, other.sites, other.out_dims, what)
+            same_chain(first.sites, first.in_dims, other.sites, other.in_dims, what)
+        elif isinstance(first, MPS) and isinstance(other, MPS):
+            same_chain(first.sites, first.site_dims, other.sites, other.site_dims)
 
-    Both states need the same site names and sizes, else `SizeError` shows both. Raises
-    `ScaleError` where the value does not fit a float. Cost O(L site bond^3).
 
-    >>> import numpy as np
-    >>> bell = MPS.from_arrays([np.eye(2)[None], np.eye(2)[:, :, None]])
-    >>> inner(bell, bell)
-    2.0
+def scale(chain: Chain, factor: complex | float) -> Chain:
+    """Return factor x chain; the factor goes to the centre, or where it would not fit, to the log.
+
+    The gauge is kept. A real factor keeps a real dtype; a complex one makes the arrays complex.
+
+    >>> from tnkit.mps.create import random_mps
+    >>> round(log_norm(scale(random_mps(3, bond_dim=2, seed=0), 2.0)), 6)
+    0.693147
     """
-    mantissa, log = _scaled_inner(a, b)
-    magnitude = abs(mantissa)
-    if magnitude and log + math.log(magnitude) > _LARGEST_LOG:
-        raise ScaleError(
-            f"the inner product is about exp({log + math.log(magnitude):.6g}), beyond a float; "
-            "scale the states by their log_norm first"
-        )
-    root = math.exp(log / 2)  # the scale alone may overflow where the product does not
-    value: complex | float = mantissa * root * root
-    return value
-
-
-def log_norm(psi: MPS) -> float:
-    """Return the natural logarithm of the 2-norm of `psi`; -inf for the zero state.
-
-    O(site bond^2) where the gauge has a centre, one overlap otherwise.
-
-    >>> import numpy as np
-    >>> bell = MPS.from_arrays([np.eye(2)[None], np.eye(2)[:, :, None]])
-    >>> round(log_norm(bell), 6)  # ln(2) / 2
-    0.346574
-    """
-    if psi.centre is not None:
-        centre = psi.arrays[psi.centre]
-        largest = largest_magnitude(centre)
-        if largest == 0.0:
-            return -math.inf
-        xp = namespace(centre)
-        length = float(xp.linalg.vector_norm(centre / largest))
-        return psi.log_scale + math.log(largest) + math.log(length)
-    mantissa, log = _scaled_inner(psi, psi)
-    magnitude = abs(mantissa)
-    return 0.5 * (log + math.log(magnitude)) if magnitude else -math.inf
-
-
-def norm(psi: MPS) -> float:
-    """Return the 2-norm of `psi`; raises `ScaleError` (an OverflowError) beyond a float."""
-    log = log_norm(psi)
-    if log > _LARGEST_LOG:
-        raise ScaleError(f"the norm is exp({log:.6g}), beyond a float; use tnkit.log_norm")
-    return math.exp(log)
-
-
-def normalize(psi: MPS) -> MPS:
-    """Return psi / |psi|: the centre (or the first array) is scaled, the gauge is kept.
-
-    Raises `ArgumentError` for the zero state.
-    """
-    log = log_norm(psi)
-    if not math.isfinite(log):
-        raise ArgumentError(f"cannot normalise a state of log norm {log}")
-    k = 0 if psi.centre is None else psi.centre
+    if isinstance(factor, bool) or not isinstance(factor, int | float | complex | np.number):
+        raise ArgumentTypeError(f"expected a number, got {factor!r}")
+    number = complex(factor)
+    if not cmath.isfinite(number):
+        raise ArgumentError(f"expected a finite factor, got {factor}")
+    psi = chain_of(chain)
     arrays = list(psi.arrays)
-    shift = log - psi.log_scale
-    if psi.centre is None and abs(shift) > (30.0 if eps(arrays[k]) > 1e-10 else 300.0):
-        return MPS(psi.arrays, psi.sites, psi.gauge, psi.log_scale - log)
-    for _ in range(2):  # two half steps: exp(-shift) alone may overflow where the product fits
-        arrays[k] = arrays[k] * math.exp(-shift / 2)
-    return MPS(tuple(arrays), psi.sites, psi.gauge, 0.0)
+    at = min(psi.gauge.left, len(psi) - 1)
+    log_scale = psi.log_scale
+    magnitude = abs(number)
+    if magnitude and not 1e-12 < magnitude < 1e12:
+        number, log_scale = number / magnitude, log_scale + math.log(magnitude)
+    if isinstance(factor, complex | np.complexfloating) and not is_complex(arrays[0]):
+        xp = namespace(arrays[0])
+        wide = xp.complex128 if dtype_name(arrays[0].dtype) == "float64" else xp.complex64
+        arrays = [xp.astype(array, wide) for array in arrays]
+    arrays[at] = arrays[at] * (number if is_complex(arrays[0]) else number.real)
+    if magnitude == 0.0:
+        log_scale = 0.0
+    gauge = psi.gauge.touching(at, len(psi))
+    return like_chain(MPS(tuple(arrays), psi.sites, gauge, log_scale), chain)
 
 
-def to_dense(psi: MPS, *, memory_limit: int | None = 4 * 2**30) -> Array:
-    """Return the state as one array with an axis a site, in the library of its arrays.
+def conj(chain: Chain) -> Chain:
+    """Return the complex conjugate, element by element; the gauge is kept. Real chains as is.
 
-    memory_limit: bytes; `MemoryLimitError` is raised before allocating more (4 GiB by default,
-    None for no limit). Raises `ScaleError` where log_scale leaves the float range.
+    >>> from tnkit.mps.create import random_mps
+    >>> psi = random_mps(3, bond_dim=2, seed=0)
+    >>> conj(psi) is psi
+    True
     """
-    itemsize = np.dtype(str(psi.dtype).removeprefix("torch.").rpartition(".")[2]).itemsize
-    size = itemsize * math.prod(psi.site_dims)
-    if memory_limit is not None and 2 * size > memory_limit:
-        raise MemoryLimitError(
-            f"a dense state of {len(psi)} sites needs about {2 * size:.3g} bytes, over the limit "
-            f"of {memory_limit}; ask for amplitudes or marginals instead, or raise memory_limit"
-        )
-    dense = psi.arrays[0]
-    for array in psi.arrays[1:]:
-        l, d, r = array.shape
-        dense = reshape(dense, (-1, l)) @ reshape(array, (l, d * r))
-    if abs(psi.log_scale) > _LARGEST_LOG:
-        raise ScaleError(f"the state is scaled by exp({psi.log_scale:.6g}), beyond a float")
-    if psi.log_scale:
-        dense = dense * math.exp(psi.log_scale)
-    return reshape(dense, psi.site_dims)
+    psi = chain_of(chain)
+    if not is_complex(psi.arrays[0]):
+        return chain
+    xp = namespace(psi.arrays[0])
+    arrays = tuple(xp.conj(array) for array in psi.arrays)
+    return like_chain(MPS(arrays, psi.sites, psi.gauge, psi.log_scale), chain)
+
+
+def add(first: Chain, *others: Chain) -> Chain:
+    """Return the sum of any number of states, or of operators, exactly: bonds add up.
+
+    Nothing is truncated; `tnkit.compress` takes out what is redundant. Scales that differ beyond
+    the float range are combined through log_scale: a term too small to count in the first array
+    vanishes there, as it does when floats are added. Cost O(L site bond^2). Raises `SizeError`
+    where sites differ, `ArgumentTypeError` for a state and an operator.
+
+    >>> from tnkit.mps.create import random_mps
+    >>> psi = random_mps(4, bond_dim=2, seed=0)
+    >>> add(psi, psi, psi).bond_dims
+    (6, 6, 6)
+    """
+    _same([first, *others])
+    if not others:
+        return first
+    states = [chain_of(first), *(chain_of(other) for other in others)]
+    n = len(states[0])
+    flat = promote(*(array for psi in states for array in psi.arrays))
+    rows = [flat[i * n : (i + 1) * n] for i in range(len(states))]
+    top = max(psi.log_scale for psi in states)
+    arrays = []
+    for k in range(n):
+        blocks = [row[k] for row in rows]
+        if k == 0:
+            blocks = [
+                b * math.exp(psi.log_scale - top) for b, psi in zip(blocks, states, strict=True)
+            ]
+        arrays.append(_direct_sum(blocks, left=k > 0, right=k < n - 1))
+    return like_chain(MPS(tuple(arrays), states[0].sites, log_scale=top), first)
+
+
+def _direct_sum(blocks: list[Array], *, left: bool, right: bool) -> Array:
+    """Return arrays (left, site, right) as blocks on the diagonal of the bonds that are open."""
+    xp = namespace(*blocks)
+    if not left and not right:
+        return sum(blocks[1:], start=blocks[0])
+    if not left or not right:
+        return xp.concat(blocks, axis=0 if left else 2)
+    total = sum(block.shape[2] for block in blocks)
+    rows, before = [], 0
+    for block in blocks:
+        l, d, r = block.shape
+        parts = []
+        for width in (before, total - before - r):
+            parts.append(xp.zeros_like(block[:, :, :1]))
+            parts[-1] = xp.broadcast_to(parts[-1], (l, d, width))
+        rows.append(xp.concat([parts[0], block, parts[1]], axis=2))
+        before += r
+    return xp.concat(rows, axis=0)
+
+
+def subtract(a: Chain, b: Chain) -> Chain:
+    """Return a - b exactly; see `add`.
+
+    >>> from tnkit.mps.create import random_mps
+    >>> psi = random_mps(4, bond_dim=2, seed=0)
+    >>> distance(psi, subtract(psi, scale(psi, 0.5))) - 0.5 < 1e-12
+    True
+    """
+    return add(a, scale(b, -1.0))
+
+
+def hadamard(a: Chain, b: Chain) -> Chain:
+    """Return the elementwise product: (a . b)(x) = a(x) b(x). Bonds multiply; nothing is cut.
+
+    Cost O(L site bond^4). Raises as `add` does.
+
+    >>> from tnkit.mps.create import random_mps
+    >>> psi = random_mps(4, bond_dim=2, seed=0)
+    >>> hadamard(psi, psi).bond_dims
+    (4, 4, 4)
+    """
+    _same((a, b))
+    one, two = chain_of(a), chain_of(b)
+    flat = promote(*one.arrays, *two.arrays)
+    xp = namespace(*flat)
+    arrays = []
+    for x, y in zip(flat[: len(one)], flat[len(one) :], strict=True):
+        (l, d, r), (m, _, s) = x.shape, y.shape
+        product = x[:, None, :, :, None] * y[None, :, :, None, :]
+        arrays.append(xp.reshape(product, (l * m, d, r * s)))
+    log_scale = one.log_scale + two.log_scale
+    return like_chain(MPS(tuple(arrays), one.sites, log_scale=log_scale), a)
+
+
+def distance(a: Chain, b: Chain) -> float:
+    """Return the 2-norm of a - b (of operators: the Frobenius norm), to rounding of |a| + |b|.
+
+    Computed from the difference itself, not from overlaps, so distances far below sqrt(eps) |a|
+    come out right. Raises `ScaleError` beyond a float. Cost O(L site (sum of bonds)^3).
+
+    >>> from tnkit.mps.create import random_mps
+    >>> psi = random_mps(4, bond_dim=2, seed=0)
+    >>> 0.9999e-9 < distance(psi, scale(psi, 1 + 1e-9)) < 1.0001e-9
+    True
+    """
+    log = log_norm(canonicalize(chain_of(subtract(a, b)), 0))
+    if log > math.log(np.finfo(np.float64).max):
+        raise ScaleError(f"the distance is exp({log:.6g}), beyond a float; scale both first")
+    return math.exp(log)

@@ -15,7 +15,16 @@ from tnkit.mps.state import MPS, Gauge, site_names
 from tnkit.splitting import split_matrix
 from tnkit.truncation import EXACT, Truncation
 
-__all__ = ["mps_from_dense", "product_mps", "random_mps"]
+__all__ = [
+    "aklt_mps",
+    "basis_mps",
+    "ghz_mps",
+    "mps_from_dense",
+    "product_mps",
+    "random_mps",
+    "site_sizes",
+    "w_mps",
+]
 
 
 def random_mps(
@@ -37,7 +46,7 @@ def random_mps(
     """
     names = site_names(sites)
     length = len(names)
-    dims = _sizes(site_dim, length)
+    dims = site_sizes(site_dim, length)
     if isinstance(bond_dim, bool) or not isinstance(bond_dim, int | np.integer) or bond_dim < 1:
         raise ArgumentError(f"bond_dim must be a whole number from 1 up, got {bond_dim!r}")
     kind = np.dtype(dtype)
@@ -56,9 +65,7 @@ def random_mps(
         if kind.kind == "c":
             array = array + 1j * rng.standard_normal(shape)
         arrays.append((array / math.sqrt(shape[0] * shape[1])).astype(kind))
-    psi = canonicalize(MPS(tuple(arrays), names), 0)
-    centre = psi.arrays[0] / np.linalg.norm(psi.arrays[0])
-    return MPS((centre, *psi.arrays[1:]), names, psi.gauge)
+    return _unit(MPS(tuple(arrays), names))
 
 
 def product_mps(vectors: Sequence[Any], *, sites: Sequence[str] | None = None) -> MPS:
@@ -74,6 +81,100 @@ def product_mps(vectors: Sequence[Any], *, sites: Sequence[str] | None = None) -
         if len(vector.shape) != 1:
             raise SizeError(f"site {k}: expected a vector, got shape {tuple(vector.shape)}")
     return MPS.from_arrays([vector[None, :, None] for vector in arrays], sites=sites)
+
+
+def basis_mps(
+    values: Sequence[int],
+    site_dim: int | Sequence[int] = 2,
+    *,
+    sites: Sequence[str] | None = None,
+    dtype: Any = "float64",
+) -> MPS:
+    """Return the basis state |values>, one whole number a site (NumPy arrays).
+
+    Every array is left- and right-orthonormal. Raises `ArgumentError` for a value that the site
+    does not take.
+
+    >>> basis_mps([0, 1, 1])
+    MPS(3 sites, site_dim 2, bond_dim 1, float64, centre 2)
+    """
+    dims = site_sizes(site_dim, len(values))
+    arrays = []
+    for k, (value, d) in enumerate(zip(values, dims, strict=True)):
+        if not isinstance(value, int | np.integer) or not 0 <= value < d:
+            raise ArgumentError(f"site {k} takes whole numbers from 0 to {d - 1}, got {value!r}")
+        arrays.append(np.zeros((1, d, 1), dtype=dtype))
+        arrays[-1][0, value, 0] = 1.0
+    psi = MPS.from_arrays(arrays, sites=sites)
+    return MPS(psi.arrays, psi.sites, Gauge(len(psi), len(psi)))
+
+
+def ghz_mps(sites: int | Sequence[str], site_dim: int = 2, *, dtype: Any = "float64") -> MPS:
+    """Return the GHZ state, sum_v |v v ... v> / sqrt(site_dim); its centre is at site 0.
+
+    Source: Greenberger, Horne, Zeilinger (1989).
+
+    >>> ghz_mps(4).bond_dims
+    (2, 2, 2)
+    """
+    names = site_names(sites)
+    (d,) = site_sizes(site_dim, 1)
+    copy = np.zeros((d, d, d), dtype=dtype)
+    copy[range(d), range(d), range(d)] = 1.0
+    first, last = np.eye(d, dtype=dtype)[None] / math.sqrt(d), np.eye(d, dtype=dtype)[:, :, None]
+    if len(names) == 1:
+        return MPS((np.full((1, d, 1), 1 / math.sqrt(d), dtype=dtype),), names, Gauge(0, 0))
+    arrays = (first, *[copy] * (len(names) - 2), last)
+    return MPS(arrays, names, Gauge(0, len(names) - 1))
+
+
+def w_mps(sites: int | Sequence[str], *, dtype: Any = "float64") -> MPS:
+    """Return the W state, one excitation spread evenly over the sites; its centre is at site 0.
+
+    Source: Duer, Vidal, Cirac, Phys. Rev. A 62, 062314 (2000).
+
+    >>> w_mps(3).bond_dims
+    (2, 2)
+    """
+    names = site_names(sites)
+    bulk = np.zeros((2, 2, 2), dtype=dtype)  # bond: 0 while the excitation is still to come
+    bulk[0, 0, 0] = bulk[1, 0, 1] = bulk[0, 1, 1] = 1.0
+    arrays = [bulk] * len(names)
+    arrays[0] = arrays[0][:1]
+    arrays[-1] = arrays[-1][:, :, 1:]
+    return _unit(MPS(tuple(arrays), names))
+
+
+def aklt_mps(
+    sites: int | Sequence[str], *, edges: tuple[int, int] = (0, 0), dtype: Any = "float64"
+) -> MPS:
+    """Return the AKLT ground state of a spin-1 chain; its centre is at site 0.
+
+    Site values 0, 1, 2 are Sz = +1, 0, -1. edges: the states (0 up, 1 down) of the free spins one
+    half at the left and the right end.
+    Source: Affleck, Kennedy, Lieb, Tasaki, Phys. Rev. Lett. 59, 799 (1987).
+
+    >>> aklt_mps(5)
+    MPS(5 sites, site_dim 3, bond_dim 2, float64, centre 0)
+    """
+    names = site_names(sites)
+    if len(edges) != 2 or any(edge not in (0, 1) for edge in edges):
+        raise ArgumentError(f"edges must be two of 0 (up) and 1 (down), got {edges!r}")
+    bulk = np.zeros((2, 3, 2), dtype=dtype)
+    bulk[0, 0, 1] = math.sqrt(2 / 3)
+    bulk[0, 1, 0], bulk[1, 1, 1] = -math.sqrt(1 / 3), math.sqrt(1 / 3)
+    bulk[1, 2, 0] = -math.sqrt(2 / 3)
+    arrays = [bulk] * len(names)
+    arrays[0] = arrays[0][edges[0] : edges[0] + 1]
+    arrays[-1] = arrays[-1][:, :, edges[1] : edges[1] + 1]
+    return _unit(MPS(tuple(arrays), names))
+
+
+def _unit(psi: MPS) -> MPS:
+    """Return a NumPy state of norm one with its centre at site 0."""
+    psi = canonicalize(psi, 0)
+    centre = psi.arrays[0] / np.linalg.norm(psi.arrays[0])
+    return MPS((centre, *psi.arrays[1:]), psi.sites, psi.gauge)
 
 
 def mps_from_dense(
@@ -108,7 +209,8 @@ def mps_from_dense(
     return MPS(tuple(arrays), names, Gauge(len(shape) - 1, 0))
 
 
-def _sizes(site_dim: int | Sequence[int], length: int) -> tuple[int, ...]:
+def site_sizes(site_dim: int | Sequence[int], length: int) -> tuple[int, ...]:
+    """Return one size a site; raise `SizeError` or `ArgumentError` where they do not fit."""
     if isinstance(site_dim, int | np.integer):
         dims = (int(site_dim),) * length
     else:

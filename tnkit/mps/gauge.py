@@ -8,59 +8,58 @@ import numpy as np
 
 from tnkit.arrays import Array, adjoint, eps, largest_magnitude, rescale, reshape, to_numpy
 from tnkit.errors import ArgumentError
+from tnkit.mps.sites import find_site
 from tnkit.mps.state import MPS, Gauge
 from tnkit.splitting import split_matrix
 
 __all__ = ["canonicalize", "check_site", "orthonormality_errors", "verify"]
 
 
-def check_site(psi: MPS, site: int, what: str = "centre") -> int:
+def check_site(psi: MPS, site: int | str, what: str = "centre") -> int:
     """Return `site` as a position of `psi`; raise `ArgumentError` naming the range."""
-    if isinstance(site, bool) or not isinstance(site, int | np.integer):
-        raise ArgumentError(f"{what} must be a whole number, got {site!r}")
-    if not -len(psi) <= site < len(psi):
-        raise ArgumentError(f"{what} {site} is outside the chain's sites 0 to {len(psi) - 1}")
-    return int(site) % len(psi)
+    return find_site(psi.sites, site, what)
 
 
-def canonicalize(psi: MPS, centre: int) -> MPS:
+def canonicalize(psi: MPS, centre: int | str) -> MPS:
     """Return the same state with its orthogonality centre at site `centre`.
 
     Only the sites that are not yet orthonormal on the needed side are touched: moving the centre
     by one costs one QR, and no move at all returns `psi` itself. The state is unchanged, its norm
     included; nothing is truncated. Norms outside the float range are carried in `log_scale`.
-    A negative `centre` counts from the end. Raises `ArgumentError`, `NonFiniteError`.
-    Cost O(moves x site_dim x bond^3).
+    A negative `centre` counts from the end; a site name does as well.
+    Raises `ArgumentError`, `NonFiniteError`. Cost O(moves x site_dim x bond^3).
 
     >>> import numpy as np
     >>> bell = MPS.from_arrays([np.eye(2)[None], np.eye(2)[:, :, None]])
     >>> canonicalize(bell, 1).centre
     1
     """
-    centre = check_site(psi, centre)
+    position = check_site(psi, centre)
     length = len(psi)
     gauge = psi.gauge
-    if gauge.left >= centre and gauge.right >= length - 1 - centre:
+    if gauge.left >= position and gauge.right >= length - 1 - position:
         return psi
     arrays = list(psi.arrays)
     log_scale = psi.log_scale
-    for k in range(min(gauge.left, centre), centre):
+    for k in range(min(gauge.left, position), position):
         l, d, r = arrays[k].shape
         split = split_matrix(reshape(arrays[k], (l * d, r)), method="qr", absorb="right")
         arrays[k] = reshape(split.left, (l, d, -1))
         carry, log = rescale(split.right)
-        arrays[k + 1] = _times_left(carry, arrays[k + 1])
-        log_scale += log
-    for k in range(max(length - 1 - gauge.right, centre), centre, -1):
+        neighbour, other = rescale(arrays[k + 1])
+        arrays[k + 1] = _times_left(carry, neighbour)
+        log_scale += log + other
+    for k in range(max(length - 1 - gauge.right, position), position, -1):
         l, d, r = arrays[k].shape
         split = split_matrix(reshape(arrays[k], (l, d * r)), method="lq", absorb="left")
         arrays[k] = reshape(split.right, (-1, d, r))
         carry, log = rescale(split.left)
-        arrays[k - 1] = _times_right(arrays[k - 1], carry)
-        log_scale += log
+        neighbour, other = rescale(arrays[k - 1])
+        arrays[k - 1] = _times_right(neighbour, carry)
+        log_scale += log + other
     if log_scale:
-        arrays[centre], log_scale = _fold_scale(arrays[centre], log_scale)
-    return MPS(tuple(arrays), psi.sites, Gauge(centre, length - 1 - centre), log_scale)
+        arrays[position], log_scale = _fold_scale(arrays[position], log_scale)
+    return MPS(tuple(arrays), psi.sites, Gauge(position, length - 1 - position), log_scale)
 
 
 def _times_left(matrix: Array, site: Array) -> Array:

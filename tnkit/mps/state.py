@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tnkit.arrays import Array, as_array, namespace
-from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError, SizeError
+from tnkit.arrays import Array, astype, convert, dtype_name, library, reshape
+from tnkit.mps.sites import bond_names, check_chain, find_site, site_names, spread
+from tnkit.network import TensorNetwork
+from tnkit.tensor import Tensor
 
 __all__ = ["MPS", "Gauge", "site_names"]
 
@@ -23,6 +24,10 @@ class Gauge:
 
     left: int = 0
     right: int = 0
+
+    def touching(self, site: int, length: int) -> Gauge:
+        """Return what is still known once the array of `site` in a chain of `length` changes."""
+        return Gauge(min(self.left, site), min(self.right, length - 1 - site))
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -44,6 +49,8 @@ class MPS:
     MPS(2 sites, site_dim 2, bond_dim 2, float64, no gauge)
     >>> bell.bond_dims
     (2,)
+    >>> bell[1]
+    Tensor(bond0: 2, s1: 2; float64, numpy, tags=['s1'])
     """
 
     arrays: tuple[Array, ...]
@@ -59,41 +66,7 @@ class MPS:
         outer bonds of size 1. sites: names, "s0", "s1", ... by default. Raises `SizeError`,
         `ArgumentTypeError`, `IndexNameError`, naming the sites at fault. Arrays are not copied.
         """
-        checked = tuple(as_array(array) for array in arrays)
-        if not checked:
-            raise ArgumentError("an MPS needs at least one site, got no arrays")
-        names = site_names(len(checked)) if sites is None else tuple(sites)
-        _check_names(names, len(checked))
-        xp = namespace(*checked)
-        for k, array in enumerate(checked):
-            if len(array.shape) != 3:
-                raise SizeError(
-                    f"site {k}: expected an array (left, site, right), got shape "
-                    f"{tuple(array.shape)}"
-                )
-            if 0 in tuple(array.shape):
-                raise SizeError(f"site {k}: shape {tuple(array.shape)} has a dimension of size 0")
-            if not xp.isdtype(array.dtype, ("real floating", "complex floating")):
-                raise ArgumentTypeError(
-                    f"site {k}: expected a real or complex floating dtype, got {array.dtype}"
-                )
-            if array.dtype != checked[0].dtype:
-                raise ArgumentTypeError(
-                    f"site {k} has dtype {array.dtype} and site 0 has {checked[0].dtype}; "
-                    "convert them to one dtype first"
-                )
-        for k, (a, b) in enumerate(itertools.pairwise(checked)):
-            if a.shape[2] != b.shape[0]:
-                raise SizeError(
-                    f"bond {k}: site {k} has right size {a.shape[2]}, "
-                    f"site {k + 1} has left size {b.shape[0]}"
-                )
-        if checked[0].shape[0] != 1 or checked[-1].shape[2] != 1:
-            raise SizeError(
-                f"open boundaries need outer bonds of size 1, got {checked[0].shape[0]} and "
-                f"{checked[-1].shape[2]}; a ring is a TensorNetwork"
-            )
-        return MPS(checked, names)
+        return MPS(*check_chain(arrays, sites, "left, site, right", "MPS"))
 
     @property
     def site_dims(self) -> tuple[int, ...]:
@@ -125,38 +98,79 @@ class MPS:
         """Iterate over the arrays."""
         return iter(self.arrays)
 
+    def __getitem__(self, site: int | str) -> Tensor:
+        """Return the tensor of one site, by position or name, without the factor exp(log_scale).
+
+        Its indices are the bonds, named "bond0", "bond1", ... and the site's own name. Outer bonds
+        are left out; its tag is the site's name. Raises `ArgumentError` or `IndexNameError` for a
+        site that is not there.
+        """
+        at = find_site(self.sites, site)
+        bonds = bond_names(self.sites)
+        names = (*bonds[max(at - 1, 0) : at], self.sites[at], *bonds[at : at + 1])
+        array = self.arrays[at]
+        shape = tuple(array.shape)[at == 0 : 3 - (at == len(self) - 1)]
+        return Tensor(reshape(array, shape), names, [self.sites[at]])
+
+    def network(self) -> TensorNetwork:
+        """Return the state as a network: one tensor a site, open indices named as the sites.
+
+        The factor exp(log_scale) is spread evenly over the tensors; `ScaleError` where a tensor
+        cannot hold its share.
+
+        >>> import numpy as np
+        >>> MPS.from_arrays([np.ones((1, 2, 3)), np.ones((3, 2, 1))]).network()
+        TensorNetwork(2 tensors, 1 bond; output s0: 2, s1: 2; float64, numpy, 96 bytes)
+        """
+        tensors = [self[k] for k in range(len(self))]
+        if self.log_scale:
+            tensors = spread(tensors, self.log_scale)
+        return TensorNetwork(tensors, self.sites)
+
+    def astype(self, dtype: Any) -> MPS:
+        """Return the state in another floating dtype; the gauge is given up when precision grows.
+
+        dtype: a name such as "complex64", or a dtype of the library. Raises `ArgumentTypeError`
+        where an imaginary part would be lost.
+        """
+        arrays = tuple(astype(array, dtype) for array in self.arrays)
+        if arrays[0].dtype == self.dtype:
+            return self
+        widened = dtype_name(self.dtype) in ("float32", "complex64") and dtype_name(
+            arrays[0].dtype
+        ) in ("float64", "complex128")
+        return MPS(arrays, self.sites, Gauge() if widened else self.gauge, self.log_scale)
+
+    def convert(self, target: str, *, device: Any = None) -> MPS:
+        """Return the state with arrays of "numpy", "torch", "cupy" or "jax", on `device`."""
+        arrays = tuple(convert(array, target, device=device) for array in self.arrays)
+        return MPS(arrays, self.sites, self.gauge, self.log_scale)
+
+    @property
+    def library(self) -> str:
+        """The library of the arrays: "numpy", "torch", "cupy", "jax", ..."""
+        return library(self.arrays[0])
+
+    def same_structure(self, other: MPS) -> bool:
+        """Say whether sites, shapes, dtype and gauge agree; the numbers may differ."""
+        return (
+            isinstance(other, MPS)
+            and self.sites == other.sites
+            and self.gauge == other.gauge
+            and all(
+                tuple(a.shape) == tuple(b.shape)
+                for a, b in zip(self.arrays, other.arrays, strict=True)
+            )
+            and dtype_name(self.dtype) == dtype_name(other.dtype)
+        )
+
     def __repr__(self) -> str:
         """Describe the state in one line."""
         dims = sorted(set(self.site_dims))
         site = f"{dims[0]}" if len(dims) == 1 else f"{dims[0]} to {dims[-1]}"
         gauge = "no gauge" if self.centre is None else f"centre {self.centre}"
         scale = f", log_scale {self.log_scale:.6g}" if self.log_scale else ""
-        dtype = str(self.dtype).removeprefix("torch.")
         return (
             f"MPS({len(self)} sites, site_dim {site}, "
-            f"bond_dim {max(self.bond_dims, default=1)}, {dtype}, {gauge}{scale})"
+            f"bond_dim {max(self.bond_dims, default=1)}, {dtype_name(self.dtype)}, {gauge}{scale})"
         )
-
-
-def site_names(sites: int | Sequence[str]) -> tuple[str, ...]:
-    """Return site names: those given, or "s0", "s1", ... for a number of sites."""
-    if isinstance(sites, int):
-        if sites < 1:
-            raise ArgumentError(f"a chain needs at least one site, got {sites}")
-        return tuple(f"s{k}" for k in range(sites))
-    names = tuple(sites)
-    _check_names(names, len(names))
-    return names
-
-
-def _check_names(names: tuple[str, ...], count: int) -> None:
-    if len(names) != count:
-        raise SizeError(f"{count} arrays but {len(names)} site names")
-    if not names:
-        raise ArgumentError("a chain needs at least one site, got none")
-    wrong = [name for name in names if not isinstance(name, str)]
-    if wrong:
-        raise ArgumentTypeError(f"site names must be strings, got {wrong[0]!r}")
-    if len(set(names)) != len(names):
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        raise IndexNameError(f"site names repeat: {', '.join(repeated)}")
