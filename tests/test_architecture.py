@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 CORE = {
     "tnkit.errors": 0,
+    "tnkit.derivatives": 0,
     "tnkit.arrays": 1,
     "tnkit.truncation": 2,
     "tnkit.scaled": 2,
@@ -29,7 +30,8 @@ CORE = {
     "tnkit.slicing": 4,
     "tnkit.planning": 6,
     "tnkit.contraction": 7,
-    "tnkit.simplify": 7,
+    "tnkit.bonds": 8,
+    "tnkit.simplify": 9,
     "tnkit.drawing": 8,
     "tnkit.mps.sites": 6,
     "tnkit.mps.state": 7,

@@ -5,7 +5,9 @@ Nothing is lost silently, the cost is known first, and structure is checkable.
 
 from tnkit import plugins
 from tnkit.arrays import namespace
+from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
 from tnkit.contraction import contract, contract_scaled, einsum
+from tnkit.drawing import draw
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -76,7 +78,8 @@ from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
 from tnkit.scaled import Scaled
-from tnkit.splitting import MatrixSplit, split_matrix
+from tnkit.simplify import simplify
+from tnkit.splitting import MatrixSplit, Split, split, split_matrix
 from tnkit.tensor import Tensor
 from tnkit.truncation import Truncation
 
@@ -85,6 +88,7 @@ __all__ = [
     "MPS",
     "ArgumentError",
     "ArgumentTypeError",
+    "BondChange",
     "Compressed",
     "ConvergenceError",
     "Cost",
@@ -102,6 +106,7 @@ __all__ = [
     "ScaleError",
     "Scaled",
     "SizeError",
+    "Split",
     "Step",
     "StepInfo",
     "Tensor",
@@ -119,16 +124,20 @@ __all__ = [
     "canonicalize",
     "close_zipper",
     "compress",
+    "compress_bond",
     "conj",
     "contract",
+    "contract_bond",
     "contract_scaled",
     "distance",
+    "draw",
     "einsum",
     "entropy",
     "expectation",
     "fidelity",
     "from_einsum",
     "from_networkx",
+    "gauge_bond",
     "ghz_mps",
     "hadamard",
     "identity_mpo",
@@ -162,8 +171,11 @@ __all__ = [
     "save",
     "scale",
     "schmidt_values",
+    "simplify",
+    "split",
     "split_chain",
     "split_matrix",
+    "split_tensor",
     "subtract",
     "swap_sites",
     "sweep",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
-from tnkit.arrays import Array, Movers, as_array, namespace
+from tnkit.arrays import Array, Movers
 from tnkit.errors import SizeError
 
 __all__ = ["Instruction", "Lowered", "Side", "is_view", "lower", "prepare", "run", "run_one"]
@@ -224,7 +224,7 @@ def run(program: Sequence[Instruction], pool: list[Any], movers: Movers) -> None
 
     The loop the whole toolkit stands on; every test in it costs 15 nanoseconds a step.
     """
-    permute, reshape, compact, dot, batched = movers
+    permute, reshape, compact, dot, batched, _ = movers
     for i, j, a_axes, a_shape, a_finish, b_axes, b_shape, b_finish, how, shape in program:
         a = pool[i]
         b = pool[j]
@@ -293,6 +293,5 @@ def run_one(array: Array, operations: Sequence[tuple[str, tuple[int, ...]]], mov
         elif verb == "compact":
             array = movers.compact(array)
         else:
-            xp = namespace(array)
-            array = as_array(xp.sum(array, axis=numbers))  # NumPy returns a scalar for ()
+            array = movers.sum(array, numbers)
     return array

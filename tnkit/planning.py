@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.arrays import NUMPY_MOVERS, Array, dtype_name, is_bool, movers, promote
+from tnkit.arrays import NUMPY_MOVERS, Array, dtype_name, is_bool, movers, promote, whole
 from tnkit.errors import ArgumentError, ArgumentTypeError, FormatError, MemoryLimitError, SizeError
 from tnkit.index import fresh_name
 from tnkit.network import TensorNetwork
@@ -143,7 +143,7 @@ class Plan:
             return np.asarray(1.0)
         else:
             if not numpy:  # NumPy promotes by itself
-                arrays = promote(*arrays)
+                arrays = promote(*[whole(array) for array in arrays])
             result = program.run(arrays, movers(arrays[0]))
         if is_bool(result):
             raise ArgumentTypeError(

@@ -12,7 +12,7 @@ from itertools import product
 from math import log, prod
 from typing import Any, TypeAlias
 
-from tnkit.arrays import Array, Movers, as_array, largest_magnitude, namespace
+from tnkit.arrays import Array, Movers, largest_magnitude, namespace, whole
 from tnkit.pairwise import Instruction, Lowered, is_view, lower, prepare, run, run_one
 
 __all__ = ["Program", "compile_path", "depth_first", "reduce_inputs"]
@@ -37,7 +37,7 @@ class Cut:
         key: list[Any] = [slice(None)] * self.ndim
         for axis, number in zip(self.axes, self.which, strict=True):
             key[axis] = values[number]
-        part = as_array(array[tuple(key)])
+        part = whole(array[tuple(key)])
         return movers.compact(part) if self.compact else part
 
 
@@ -116,7 +116,7 @@ class Program:
         total = None
         for at in self.slice_values():
             part = self.one_slice(pool, at, movers)
-            total = part if total is None else as_array(total + part)
+            total = part if total is None else whole(total + part)
             del part
         return self.finish(total, movers)
 

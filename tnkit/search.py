@@ -145,15 +145,15 @@ class Task:
         pairs: list[Pair] = []
         for step in path:
             try:
-                chosen = sorted((int(at) for at in step), reverse=True)
+                chosen = sorted({int(at) for at in step}, reverse=True)
                 ids = [alive.pop(at) for at in chosen]
+                if len(chosen) < len(step):
+                    raise IndexError
             except (IndexError, TypeError, ValueError):
                 raise ArgumentError(
                     f"step {step!r} of the path does not fit: {len(alive)} tensors are left; "
                     "a path is a list of pairs of positions, the result going to the end"
                 ) from None
-            if len(set(chosen)) < len(chosen):
-                raise ArgumentError(f"step {step!r} of the path names one tensor twice")
             while len(ids) > 1:  # more than two at once: one after the other
                 one, two = ids.pop(), ids.pop()
                 pairs.append((one, two))
