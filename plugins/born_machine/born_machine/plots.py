@@ -38,7 +38,7 @@ def sample_sheet(
     from matplotlib.figure import Figure
 
     tiles = {title: _tile(samples, image_shape, columns) for title, samples in groups.items()}
-    tallest = max(tile.shape[0] / tile.shape[1] for tile in tiles.values())
+    tallest = max(_height(tile) for tile in tiles.values())
     side = 4.2
     figure = Figure(figsize=(side * len(tiles), side * tallest + 0.5), layout="constrained")
     for axes, (title, tile) in zip(
@@ -66,8 +66,11 @@ def completion_sheet(
     rows.append(("original", original))
     tiles = [_tile(values, image_shape, len(original)) for _, values in rows]
     width = 8.4
-    height = sum(tile.shape[0] / tile.shape[1] for tile in tiles) * width + 0.15 * len(tiles)
-    figure = Figure(figsize=(width + 0.9, height), layout="constrained")
+    height = sum(_height(tile, 0.4) for tile in tiles) * width + 0.15 * len(tiles)
+    figure = Figure(figsize=(width + 0.9, height))
+    figure.subplots_adjust(
+        left=0.85 / (width + 0.9), right=0.995, bottom=0.01, top=0.99, hspace=0.06
+    )
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (title, _), tile in zip(grid, rows, tiles, strict=True):
         _show(axes, tile, None)
@@ -116,14 +119,25 @@ def nll_curve(
     return figure
 
 
+def _height(tile: npt.NDArray[Any], most: float = 1.5) -> float:
+    """Return the height of a picture over its width, at most `most`: long tables are squeezed."""
+    return min(float(tile.shape[0] / tile.shape[1]), most)
+
+
 def _show(axes: Any, tile: npt.NDArray[Any], title: str | None) -> None:
-    axes.imshow(tile, cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest")
+    axes.imshow(
+        tile, cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest", aspect=_aspect(tile)
+    )
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_color("0.7")
     if title is not None:
         axes.set_title(title, fontsize=11)
+
+
+def _aspect(tile: npt.NDArray[Any]) -> str:
+    return "equal" if 0.1 < tile.shape[0] / tile.shape[1] <= 1.5 else "auto"
 
 
 def _tile(
