@@ -230,7 +230,10 @@ def test_resume_refuses_other_data(tmp_path: Path, capsys: pytest.CaptureFixture
         (["train", "digits", "--out", "/dev/null/x"], "Not a directory"),
         (["train", "digits"], "--out"),
         (["score", "{new}", "digits"], "no run folder or model file"),
-        (["score", "{run}", "bars-and-stripes"], "16 features, the model has 64"),
+        (
+            ["score", "{run}", "bars-and-stripes"],
+            "X has 16 features, but BornMachine is expecting 64",
+        ),
         (["score", "{run}/nll.png", "digits"], "not a readable tnkit archive"),
         (["sample", "{run}", "-n", "0", "--out", "{new}.npz"], "-n must be at least 1"),
         (["sample", "{run}", "--out", "{new}.txt"], "must end in .npz or .png"),

@@ -124,7 +124,7 @@ def write(path: Path, content: Any) -> Path:
         ("a.npy", np.zeros((0, 3)), {}, "no data"),
         ("a.npy", np.zeros(3), {}, r"got shape \(3,\)"),
         ("a.npy", np.array([["a"]]), {}, "array of numbers"),
-        ("a.npy", np.full((2, 2), np.nan), {}, "not finite"),
+        ("a.npy", np.full((2, 2), np.nan), {}, "NaN or infinite"),
         ("a.npy", np.full((2, 2), np.nan), {"threshold": 0.5}, "NaN or Inf"),
         ("a.npy", np.ones((2, 4), int), {"image_shape": (3, 2)}, "not images of 3 x 2"),
         ("a.npy", np.ones((2, 2, 2), int), {"image_shape": (4, 1)}, r"images \(2, 2\), not"),

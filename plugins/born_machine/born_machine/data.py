@@ -60,7 +60,11 @@ def check_samples(
     images and flattened. features: how many are expected. dims: how many values each feature may
     take. Raises `SizeError`, `ArgumentTypeError`, `ArgumentError`, naming the first bad entry.
     """
+    if hasattr(X, "tocsr"):
+        raise ArgumentTypeError("sparse samples are not supported; pass X.toarray()")
     array = np.asarray(X)
+    if array.dtype.kind == "c":
+        raise ArgumentError("Complex data not supported: samples must be whole numbers")
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)
@@ -75,19 +79,27 @@ def check_samples(
     if array.ndim != 2:
         raise SizeError(
             f"samples must be (sample, feature) or images (sample, height, width), got shape "
-            f"{array.shape}; reshape a single sample with x[None]"
+            f"{array.shape}. Reshape your data: a single sample with x[None]"
         )
     if features is not None and array.shape[1] != features:
-        raise SizeError(f"samples have {array.shape[1]} features, the model has {features}")
-    if 0 in array.shape:
-        raise SizeError(f"no data: the samples have shape {array.shape}")
+        raise SizeError(
+            f"X has {array.shape[1]} features, but BornMachine is expecting {features} features "
+            "as input"
+        )
+    for count, what in zip(array.shape, ("sample(s)", "feature(s)"), strict=True):
+        if count == 0:
+            raise SizeError(
+                f"no data: 0 {what} (shape={array.shape}) while a minimum of 1 is required."
+            )
     if array.dtype.kind == "f":
-        _refuse(~np.isfinite(array), array, "is not finite", "remove or fill missing values first")
+        _refuse(
+            ~np.isfinite(array), array, "is NaN or infinite", "remove or fill missing values first"
+        )
         _refuse(
             array != np.floor(array), array, "is not a whole number", "binarise with a threshold"
         )
     if array.dtype.kind in "if":
-        _refuse(array < 0, array, "is negative", "values count from 0")
+        _refuse(array < 0, array, "is negative", "values count from 0 (Negative values in data)")
         _refuse(array > 2**31 - 1, array, "is too large", "values must stay below 2^31")
     largest = int(array.max())
     if dims is not None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
 from born_machine.checkpoint import Checkpoint, SweepRecord
@@ -117,6 +118,14 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.random_state = random_state
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that inputs are counts from 0, without gaps."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        tags.input_tags.categorical = True
+        tags.input_tags.three_d_array = True
+        return tags
+
     def fit(
         self,
         X: Any,
@@ -133,8 +142,10 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         checked before any work is done: `ArgumentError`, `SizeError`, `ArgumentTypeError`.
         """
         settings = self._settings()
-        shape = np.shape(X)
         samples = check_samples(X)
+        shape = np.shape(X)
+        if len(shape) == 2:
+            validate_data(self, X, skip_check_array=True)  # feature names, as scikit-learn keeps
         image_shape = _image_shape(self.image_shape, shape, samples.shape[1])
         site_order(self.order, samples.shape[1], image_shape, samples[:1])  # refuses a wrong one
         dims = _dims(self.levels, samples)
@@ -181,6 +192,8 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted()
         samples = check_samples(X, features=model.features, dims=model.dims)
+        if np.ndim(X) == 2:
+            validate_data(self, X, skip_check_array=True, reset=False)
         return model.log_likelihood(samples, _resolve_device(self.device)[1])
 
     def score(self, X: Any, y: Any = None) -> float:
