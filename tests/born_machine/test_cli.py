@@ -147,6 +147,27 @@ def test_complete_takes_any_mask(run: Path) -> None:
     assert main([*arguments, "--out", str(out.with_suffix(".png"))]) == 0
 
 
+def test_inspect_tells_bonds_and_entropies(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = run.parent / "inspect.png"
+    assert main(["inspect", str(run), "--out", str(picture)]) == 0
+    text = capsys.readouterr().out
+    machine = BornMachine.load(run / "model.npz")
+    assert f"bond dimension  {max(machine.model_.state.bond_dims)} at bond" in text
+    assert f"entanglement    {machine.entanglement().max():.3f} nats" in text
+    assert "entropy of p" in text
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_compare_lists_runs_in_one_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = run.parent / "compare.png"
+    assert main(["compare", str(run), str(run / "model.npz"), "--out", str(picture)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    kept = BornMachine.load(run / "model.npz").history_[-1]
+    assert len(lines) == 3
+    assert all(f"{kept.nll_validation:.3f}" in line for line in lines[1:])
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
 def test_a_second_run_never_overwrites_the_first(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,10 +251,9 @@ def test_resume_refuses_other_data(tmp_path: Path, capsys: pytest.CaptureFixture
         (["train", "digits", "--out", "/dev/null/x"], "Not a directory"),
         (["train", "digits"], "--out"),
         (["score", "{new}", "digits"], "no run folder or model file"),
-        (
-            ["score", "{run}", "bars-and-stripes"],
-            "X has 16 features, but BornMachine is expecting 64",
-        ),
+        (["score", "{run}", "bars-and-stripes"], "16 features, but BornMachine is expecting 64"),
+        (["inspect", "{run}", "--out", "{new}.svg"], "must end in .png"),
+        (["compare", "{run}", "{new}"], "no run folder or model file"),
         (["score", "{run}/nll.png", "digits"], "not a readable tnkit archive"),
         (["sample", "{run}", "-n", "0", "--out", "{new}.npz"], "-n must be at least 1"),
         (["sample", "{run}", "--out", "{new}.txt"], "must end in .npz or .png"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,13 @@ def write(path: Path, content: Any) -> Path:
     ("name", "content", "options", "message"),
     [
         ("gone.npy", None, {}, "no built-in data set of that name; built in: digits"),
-        ("a.csv", b"1,2", {}, "expected a .npy or .npz file, got .csv"),
+        ("a.bin", b"1,2", {}, "expected .npy, .npz, .csv, .amat, .txt or an idx .*got .bin"),
+        ("a.csv", b"x,y\n1,spam", {}, "not a table of numbers"),
+        ("a.csv", b"1,0\n1", {}, "not a table of numbers"),
+        ("a.csv", b"1,0", {"key": "w"}, "holds one table"),
+        ("a-ubyte", b"\0\0\x08\x01\0\0\0\x05ab", {}, "not a readable idx"),
+        ("a-ubyte", b"", {}, "not a readable idx"),
+        ("a-ubyte.gz", b"rubbish", {}, "not a readable idx"),
         ("a.npy", b"rubbish", {}, "not a readable .npy"),
         ("a.npz", b"rubbish", {}, "not a readable .npz"),
         ("a.npy", np.zeros((4, 4), object), {}, "not a readable .npy"),
@@ -138,6 +145,24 @@ def test_a_wrong_file_is_refused_in_one_line(
         write(path, content)
     with pytest.raises((tnkit.TnkitError, OSError), match=message):
         load_dataset(path, **options)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.amat", "a-ubyte", "a-ubyte.gz"])
+def test_other_formats_hold_the_same_samples(tmp_path: Path, name: str) -> None:
+    patterns = bars_and_stripes(3, 4)
+    path = tmp_path / name
+    if name == "a.csv":
+        np.savetxt(path, patterns, fmt="%d", delimiter=",", header="p", comments="")
+        path.write_text("".join(["one,two\n", *path.read_text().splitlines(True)[1:]]))
+    elif name == "a.amat":
+        np.savetxt(path, patterns, fmt="%.1f")
+    else:
+        header = b"\0\0\x08\x03" + np.array([len(patterns), 3, 4], ">i4").tobytes()
+        content = header + patterns.tobytes()
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    dataset = load_dataset(path)
+    assert np.array_equal(dataset.samples, patterns)
+    assert dataset.image_shape == ((3, 4) if "ubyte" in name else None)
 
 
 def test_rows_outside_the_set_are_refused() -> None:
