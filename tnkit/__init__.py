@@ -34,6 +34,13 @@ from tnkit.mps.chain import (
     swap_sites,
 )
 from tnkit.mps.compression import compress
+from tnkit.mps.conditional import (
+    Measured,
+    condition,
+    marginal_probabilities,
+    measure,
+    site_probabilities,
+)
 from tnkit.mps.create import (
     aklt_mps,
     basis_mps,
@@ -44,8 +51,16 @@ from tnkit.mps.create import (
     w_mps,
 )
 from tnkit.mps.create_mpo import identity_mpo, mpo_from_dense, mpo_from_terms, product_mpo
+from tnkit.mps.entanglement import (
+    entanglement_spectra,
+    entropies,
+    entropy,
+    mutual_information,
+    reduced_density_matrix,
+    schmidt_values,
+)
 from tnkit.mps.gauge import canonicalize, orthonormality_errors, verify
-from tnkit.mps.measure import entropy, schmidt_values
+from tnkit.mps.measure import correlation_length, local_expectations, two_point
 from tnkit.mps.operator import MPO
 from tnkit.mps.overlap import (
     expectation,
@@ -59,7 +74,7 @@ from tnkit.mps.overlap import (
 )
 from tnkit.mps.product import adjoint_mpo, multiply, trace, variance
 from tnkit.mps.report import Compressed
-from tnkit.mps.sampling import sample
+from tnkit.mps.sampling import log_probability, sample
 from tnkit.mps.state import MPS, Gauge
 from tnkit.mps.sweep import (
     Move,
@@ -72,6 +87,7 @@ from tnkit.mps.sweep import (
     sweep,
     two_site,
 )
+from tnkit.mps.vidal import BondForm, Vidal, bond_form, from_vidal, to_vidal
 from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
@@ -85,6 +101,7 @@ __all__ = [
     "MPS",
     "ArgumentError",
     "ArgumentTypeError",
+    "BondForm",
     "Compressed",
     "ConvergenceError",
     "Cost",
@@ -94,6 +111,7 @@ __all__ = [
     "Index",
     "IndexNameError",
     "MatrixSplit",
+    "Measured",
     "MemoryLimitError",
     "Move",
     "NonFiniteError",
@@ -108,6 +126,7 @@ __all__ = [
     "TensorNetwork",
     "TnkitError",
     "Truncation",
+    "Vidal",
     "Zipper",
     "add",
     "adjoint_mpo",
@@ -116,19 +135,25 @@ __all__ = [
     "apply_local",
     "atomic_file",
     "basis_mps",
+    "bond_form",
     "canonicalize",
     "close_zipper",
     "compress",
+    "condition",
     "conj",
     "contract",
     "contract_scaled",
+    "correlation_length",
     "distance",
     "einsum",
+    "entanglement_spectra",
+    "entropies",
     "entropy",
     "expectation",
     "fidelity",
     "from_einsum",
     "from_networkx",
+    "from_vidal",
     "ghz_mps",
     "hadamard",
     "identity_mpo",
@@ -136,12 +161,17 @@ __all__ = [
     "insert_site",
     "join",
     "load",
+    "local_expectations",
     "log_inner",
     "log_norm",
+    "log_probability",
+    "marginal_probabilities",
+    "measure",
     "mpo_from_dense",
     "mpo_from_terms",
     "mps_from_dense",
     "multiply",
+    "mutual_information",
     "namespace",
     "norm",
     "normalize",
@@ -155,6 +185,7 @@ __all__ = [
     "project",
     "random_mps",
     "read_archive",
+    "reduced_density_matrix",
     "remove_site",
     "reverse",
     "round_trip",
@@ -162,13 +193,16 @@ __all__ = [
     "save",
     "scale",
     "schmidt_values",
+    "site_probabilities",
     "split_chain",
     "split_matrix",
     "subtract",
     "swap_sites",
     "sweep",
     "to_dense",
+    "to_vidal",
     "trace",
+    "two_point",
     "two_site",
     "variance",
     "verify",
