@@ -36,6 +36,13 @@ from tnkit.mps.chain import (
     swap_sites,
 )
 from tnkit.mps.compression import compress
+from tnkit.mps.conditional import (
+    Measured,
+    condition,
+    marginal_probabilities,
+    measure,
+    site_probabilities,
+)
 from tnkit.mps.create import (
     aklt_mps,
     basis_mps,
@@ -46,8 +53,16 @@ from tnkit.mps.create import (
     w_mps,
 )
 from tnkit.mps.create_mpo import identity_mpo, mpo_from_dense, mpo_from_terms, product_mpo
+from tnkit.mps.entanglement import (
+    entanglement_spectra,
+    entropies,
+    entropy,
+    mutual_information,
+    reduced_density_matrix,
+    schmidt_values,
+)
 from tnkit.mps.gauge import canonicalize, orthonormality_errors, verify
-from tnkit.mps.measure import entropy, schmidt_values
+from tnkit.mps.measure import correlation_length, local_expectations, two_point
 from tnkit.mps.operator import MPO
 from tnkit.mps.overlap import (
     expectation,
@@ -61,7 +76,7 @@ from tnkit.mps.overlap import (
 )
 from tnkit.mps.product import adjoint_mpo, multiply, trace, variance
 from tnkit.mps.report import Compressed
-from tnkit.mps.sampling import sample
+from tnkit.mps.sampling import log_probability, sample
 from tnkit.mps.state import MPS, Gauge
 from tnkit.mps.sweep import (
     Move,
@@ -74,6 +89,7 @@ from tnkit.mps.sweep import (
     sweep,
     two_site,
 )
+from tnkit.mps.vidal import BondForm, Vidal, bond_form, from_vidal, to_vidal
 from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
@@ -89,6 +105,7 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "BondChange",
+    "BondForm",
     "Compressed",
     "ConvergenceError",
     "Cost",
@@ -98,6 +115,7 @@ __all__ = [
     "Index",
     "IndexNameError",
     "MatrixSplit",
+    "Measured",
     "MemoryLimitError",
     "Move",
     "NonFiniteError",
@@ -113,6 +131,7 @@ __all__ = [
     "TensorNetwork",
     "TnkitError",
     "Truncation",
+    "Vidal",
     "Zipper",
     "add",
     "adjoint_mpo",
@@ -121,22 +140,28 @@ __all__ = [
     "apply_local",
     "atomic_file",
     "basis_mps",
+    "bond_form",
     "canonicalize",
     "close_zipper",
     "compress",
     "compress_bond",
+    "condition",
     "conj",
     "contract",
     "contract_bond",
     "contract_scaled",
+    "correlation_length",
     "distance",
     "draw",
     "einsum",
+    "entanglement_spectra",
+    "entropies",
     "entropy",
     "expectation",
     "fidelity",
     "from_einsum",
     "from_networkx",
+    "from_vidal",
     "gauge_bond",
     "ghz_mps",
     "hadamard",
@@ -145,12 +170,17 @@ __all__ = [
     "insert_site",
     "join",
     "load",
+    "local_expectations",
     "log_inner",
     "log_norm",
+    "log_probability",
+    "marginal_probabilities",
+    "measure",
     "mpo_from_dense",
     "mpo_from_terms",
     "mps_from_dense",
     "multiply",
+    "mutual_information",
     "namespace",
     "norm",
     "normalize",
@@ -164,6 +194,7 @@ __all__ = [
     "project",
     "random_mps",
     "read_archive",
+    "reduced_density_matrix",
     "remove_site",
     "reverse",
     "round_trip",
@@ -172,6 +203,7 @@ __all__ = [
     "scale",
     "schmidt_values",
     "simplify",
+    "site_probabilities",
     "split",
     "split_chain",
     "split_matrix",
@@ -180,7 +212,9 @@ __all__ = [
     "swap_sites",
     "sweep",
     "to_dense",
+    "to_vidal",
     "trace",
+    "two_point",
     "two_site",
     "variance",
     "verify",

@@ -244,6 +244,6 @@ def _sketch(before: Array, array: Array, width: int, rng: np.random.Generator) -
     rows = namespace(array).broadcast_to(before, (l, width))
     total = None
     for s in range(d):
-        part = array[:, s, :].T @ (rows * site[s][None, :])
+        part = array[:, s, :].T @ (rows * site[s, :][None, :])
         total = part if total is None else total + part
     return rescale(total, 2.0)[0]
