@@ -1,3 +1,4 @@
+# ruff: noqa: E402  (threads are set before NumPy is imported)
 """W1: what a contraction costs beside its matrix products; tnkit beside whichever peers are here.
 
 python tests/benchmarks/w1_overhead.py    (one thread, CPU seconds, interleaved rounds)

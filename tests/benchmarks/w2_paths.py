@@ -1,3 +1,4 @@
+# ruff: noqa: E402  (threads are set before NumPy is imported)
 """W2: path quality at equal search time, and what executing a good path costs.
 
 python tests/benchmarks/w2_paths.py [SECONDS]    (one thread; cotengra beside where it is installed)
