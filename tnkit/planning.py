@@ -338,8 +338,9 @@ def plan(
         Seconds to search for; the best so far is returned when they are over, and
         progress(seconds spent, log10 of the best multiplications) is called on the way.
 
-    The same arguments give the same plan (with a time budget: on the same machine at best). The
-    last 256 searches are kept, by structure: names do not matter. Raises `SizeError`,
+    The same arguments give the same plan, but for a time budget and cotengra's own searches, which
+    draw from the clock and the system. The last 256 searches are kept, by structure: names do not
+    matter. Raises `SizeError`,
     `IndexNameError`, `ArgumentError`.
 
     >>> p = plan("ab,bc,cd->ad", shapes=[(2, 300), (300, 4), (4, 5)])

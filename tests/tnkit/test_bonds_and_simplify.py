@@ -122,6 +122,13 @@ def test_what_each_reduction_does() -> None:
         simplify(ring(), ["ranks"])
 
 
+def test_a_diagonal_between_two_output_indices_stays() -> None:
+    delta = TensorNetwork([Tensor(np.eye(3), ["a", "b"])], ["b", "a"])
+    same(simplify(delta), delta)
+    spike = TensorNetwork([Tensor(np.array([0.0, 2.0]), ["a"])], ["a"])
+    same(simplify(spike), spike)
+
+
 def test_drawing_shows_every_tensor_and_edge() -> None:
     matplotlib: Any = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")

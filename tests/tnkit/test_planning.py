@@ -20,17 +20,17 @@ from tnkit import Equation, Plan, plan, planning
 SHAPES = [(2, 3), (3, 4), (4, 2)]
 
 
-def ladder(count: int, size: int) -> tuple[Equation, list[tuple[int, ...]]]:
-    """Return a closed ladder of tensors with an open index each third: copies are needed."""
+def ladder(count: int, size: int, ends: int = 3) -> tuple[Equation, list[tuple[int, ...]]]:
+    """Return a closed ladder of tensors with an open index each so many: copies are needed."""
     inputs, shapes = [], []
     for at in range(count):
         after = (at + 1) % count
         names = [f"x{at}", f"y{at}", f"y{after}", f"x{after}"]
-        if at % 3 == 0:
+        if at % ends == 0:
             names.append(f"o{at}")
         inputs.append(tuple(names))
         shapes.append((size,) * len(names))
-    return Equation(tuple(inputs), tuple(f"o{at}" for at in range(0, count, 3))), shapes
+    return Equation(tuple(inputs), tuple(f"o{at}" for at in range(0, count, ends))), shapes
 
 
 class Counter:
@@ -114,10 +114,10 @@ def test_multiplications_are_those_of_an_instrumented_run(drawn: tuple[Plan, lis
     assert steps == made.cost.multiplications
 
 
-@pytest.mark.parametrize("limit", [None, 0.6, 0.4])
+@pytest.mark.parametrize("limit", [None, 0.8])
 @pytest.mark.parametrize("seed", range(3))
 def test_peak_is_that_of_an_instrumented_run(limit: float | None, seed: int) -> None:
-    equation, shapes = ladder(9, 6)
+    equation, shapes = ladder(7, 5, ends=1)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(shapes))
     equation = Equation(tuple(equation.inputs[at] for at in order), equation.output)
@@ -144,7 +144,7 @@ def test_peak_is_that_of_an_instrumented_run(limit: float | None, seed: int) -> 
     finally:
         tracemalloc.stop()
     # what is left over is Python's own: views, tuples, the registers
-    assert 0 <= held + peak - made.cost.peak_bytes <= 12_000
+    assert 0 <= held + peak - made.cost.peak_bytes <= 4_000
 
 
 def test_complex_costs_four_times_and_twice_the_bytes() -> None:
@@ -216,11 +216,12 @@ def test_the_same_seed_gives_the_same_plan_and_global_state_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     equation, shapes = ladder(12, 2)
-    for optimizer in ("random-greedy", "anneal", "cotengra"):
+    for optimizer in ("random-greedy", "anneal", "auto"):
         monkeypatch.setattr(planning, "_cache", planning._Cache(2))
         state = random.getstate()
         one = plan(equation, shapes=shapes, optimizer=optimizer, seed=3)
         monkeypatch.setattr(planning, "_cache", planning._Cache(2))
+        assert random.getstate() == state
         random.random()
         two = plan(equation, shapes=shapes, optimizer=optimizer, seed=3)
         random.setstate(state)
