@@ -339,6 +339,11 @@ def rescale(array: Array, window: float = 2.0**40) -> tuple[Array, float]:
     Exact: the factor is a power of two, and 1 while the largest entry lies between 1 / window and
     window. Zero arrays come back as they are. Raises `NonFiniteError` for NaN or Inf.
     """
+    if isinstance(array, np.ndarray) and array.flags.c_contiguous:
+        # the sum of squares bounds the largest entry from both sides, at a fifth of the time
+        square = abs(np.vdot(array, array))
+        if array.size / window**2 < square < window**2:
+            return array, 0.0
     largest = largest_magnitude(array)
     if not math.isfinite(largest):
         raise NonFiniteError("NaN or Inf appeared in a contraction; check the arrays given")

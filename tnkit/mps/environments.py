@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tnkit.arrays import Array, adjoint, is_complex, namespace, reshape
 
 __all__ = [
@@ -19,6 +21,10 @@ def extend_left_overlap(block: Array, bra: Array, ket: Array) -> Array:
     (bra_right, ket_right). Two matrix products, O(site x bond^3).
     """
     l, d, r = ket.shape
+    if type(ket) is np.ndarray and type(bra) is np.ndarray:  # the hot path, spelt out
+        half = block.dot(ket.reshape(l, d * r)).reshape(-1, r)
+        closing = bra.reshape(-1, bra.shape[2]).T
+        return (closing.conj() if bra.dtype.kind == "c" else closing).dot(half)
     half = reshape(block @ reshape(ket, (l, d * r)), (-1, r))
     return adjoint(reshape(bra, (-1, bra.shape[2]))) @ half
 
