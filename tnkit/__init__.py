@@ -4,6 +4,7 @@ Nothing is lost silently, the cost is known first, and structure is checkable.
 """
 
 from tnkit import plugins
+from tnkit.algorithms.dmrg import DMRGResult, dmrg
 from tnkit.arrays import namespace
 from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
 from tnkit.contraction import contract, contract_scaled, einsum
@@ -64,6 +65,7 @@ from tnkit.mps.entanglement import (
 from tnkit.mps.gauge import canonicalize, orthonormality_errors, verify
 from tnkit.mps.measure import correlation_length, local_expectations, two_point
 from tnkit.mps.operator import MPO
+from tnkit.mps.opsum import OpSum, site_operators
 from tnkit.mps.overlap import (
     expectation,
     fidelity,
@@ -109,6 +111,7 @@ __all__ = [
     "Compressed",
     "ConvergenceError",
     "Cost",
+    "DMRGResult",
     "Equation",
     "FormatError",
     "Gauge",
@@ -119,6 +122,7 @@ __all__ = [
     "MemoryLimitError",
     "Move",
     "NonFiniteError",
+    "OpSum",
     "Plan",
     "Problem",
     "ScaleError",
@@ -152,6 +156,7 @@ __all__ = [
     "contract_scaled",
     "correlation_length",
     "distance",
+    "dmrg",
     "draw",
     "einsum",
     "entanglement_spectra",
@@ -203,6 +208,7 @@ __all__ = [
     "scale",
     "schmidt_values",
     "simplify",
+    "site_operators",
     "site_probabilities",
     "split",
     "split_chain",

@@ -1,0 +1,1 @@
+"""Algorithms on chains: each a settings value, a problem for the sweep, one verb."""
