@@ -106,8 +106,8 @@ def test_the_true_fidelity_on_request(method: str) -> None:
 
 
 def test_what_a_random_sketch_misses_is_counted() -> None:
-    psi = tnkit.random_mps(16, bond_dim=40, seed=3)  # the sketch is 13 wide, the bonds are 40
-    found = tnkit.compress(psi, Truncation(max_bond=3), method="randomised", seed=0, fidelity=True)
+    psi = tnkit.random_mps(16, bond_dim=60, seed=3)  # a sketch 30 wide of a space of 40
+    found = tnkit.compress(psi, Truncation(max_bond=20), method="randomised", seed=0, fidelity=True)
     assert found.fidelity is not None
     assert found.fidelity == pytest.approx(1 - found.error_bound**2, abs=1e-9)
     assert found.error_bound == pytest.approx(tnkit.distance(psi, found.state), abs=1e-6)
