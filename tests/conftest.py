@@ -50,6 +50,12 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return _backend(request.param)
 
 
+@pytest.fixture(params=["numpy", "torch", "cuda"], scope="session")
+def library(request: pytest.FixtureRequest) -> Backend:
+    """The array libraries the Born machine computes with."""
+    return _backend(request.param)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data sets and known answers beside the checkout."""

@@ -5,7 +5,9 @@ Nothing is lost silently, the cost is known first, and structure is checkable.
 
 from tnkit import plugins
 from tnkit.arrays import namespace
+from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
 from tnkit.contraction import contract, contract_scaled, einsum
+from tnkit.drawing import draw
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -92,7 +94,8 @@ from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
 from tnkit.scaled import Scaled
-from tnkit.splitting import MatrixSplit, split_matrix
+from tnkit.simplify import simplify
+from tnkit.splitting import MatrixSplit, Split, split, split_matrix
 from tnkit.tensor import Tensor
 from tnkit.truncation import Truncation
 
@@ -101,6 +104,7 @@ __all__ = [
     "MPS",
     "ArgumentError",
     "ArgumentTypeError",
+    "BondChange",
     "BondForm",
     "Compressed",
     "ConvergenceError",
@@ -120,6 +124,7 @@ __all__ = [
     "ScaleError",
     "Scaled",
     "SizeError",
+    "Split",
     "Step",
     "StepInfo",
     "Tensor",
@@ -139,12 +144,15 @@ __all__ = [
     "canonicalize",
     "close_zipper",
     "compress",
+    "compress_bond",
     "condition",
     "conj",
     "contract",
+    "contract_bond",
     "contract_scaled",
     "correlation_length",
     "distance",
+    "draw",
     "einsum",
     "entanglement_spectra",
     "entropies",
@@ -154,6 +162,7 @@ __all__ = [
     "from_einsum",
     "from_networkx",
     "from_vidal",
+    "gauge_bond",
     "ghz_mps",
     "hadamard",
     "identity_mpo",
@@ -193,9 +202,12 @@ __all__ = [
     "save",
     "scale",
     "schmidt_values",
+    "simplify",
     "site_probabilities",
+    "split",
     "split_chain",
     "split_matrix",
+    "split_tensor",
     "subtract",
     "swap_sites",
     "sweep",

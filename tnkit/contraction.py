@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from tnkit.arrays import Array, as_array, movers, namespace, promote
+from tnkit.arrays import Array, as_array, movers, namespace, promote, whole
 from tnkit.errors import ArgumentError, ArgumentTypeError, MemoryLimitError, SizeError
 from tnkit.network import TensorNetwork
 from tnkit.notation import parse, parse_interleaved, shorten
@@ -213,7 +213,7 @@ def _over_slices(
     pool = program.start(values, move)
     total, done = None, 0
     for count, part in _pieces(program, pool, executor, cancel, _plain_chunk):
-        total = part if total is None else as_array(total + part)
+        total = part if total is None else whole(total + part)
         done += count
         if progress is not None:
             progress(done, program.slices)
@@ -225,7 +225,7 @@ def _plain_chunk(program: Program, pool: Sequence[Any], chunk: Sequence[tuple[in
     total = None
     for at in chunk:
         part = program.one_slice(pool, at, move)
-        total = part if total is None else as_array(total + part)
+        total = part if total is None else whole(total + part)
     return total
 
 

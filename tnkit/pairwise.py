@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
-from tnkit.arrays import Array, Movers, as_array, namespace
+from tnkit.arrays import Array, Movers
 from tnkit.errors import SizeError
 
 __all__ = ["Instruction", "Lowered", "Side", "is_view", "lower", "prepare", "run", "run_one"]
@@ -21,7 +21,7 @@ __all__ = ["Instruction", "Lowered", "Side", "is_view", "lower", "prepare", "run
 Label: TypeAlias = Hashable
 Instruction: TypeAlias = tuple[Any, ...]
 
-PLAIN, TRANSPOSED, COMPACT = 0, 1, 2
+PLAIN, TRANSPOSED, COMPACT, TRANSPOSED_STACK = 0, 1, 2, 3
 DOT, OUTER, BATCHED = 0, 1, 2
 
 
@@ -29,8 +29,9 @@ DOT, OUTER, BATCHED = 0, 1, 2
 class Side:
     """How one operand becomes a matrix: permute, reshape, then transpose the last two axes.
 
-    permute and reshape are None where nothing is to do; finish is PLAIN, TRANSPOSED or COMPACT
-    (make contiguous: BLAS needs a unit stride). copied: elements moved in memory.
+    permute and reshape are None where nothing is to do; finish is PLAIN, TRANSPOSED,
+    TRANSPOSED_STACK or COMPACT (make contiguous: BLAS needs a unit stride). copied: elements moved
+    in memory.
     """
 
     permute: tuple[int, ...] | None
@@ -131,7 +132,8 @@ def _side(
     flipped = (*matrix[:-2], matrix[-1], matrix[-2])
     if (*batch, *second, *first) == labels:
         if not outer and 1 not in flipped[-2:]:
-            return Side(None, None if shape == flipped else flipped, TRANSPOSED, 0)
+            finish = TRANSPOSED if len(matrix) == 2 else TRANSPOSED_STACK
+            return Side(None, None if shape == flipped else flipped, finish, 0)
         return Side(None, None if shape == matrix else matrix, PLAIN, 0)
     position = {label: axis for axis, label in enumerate(labels)}
     sizes = (len(batch), len(first), len(second))
@@ -150,12 +152,15 @@ def lower(
     right: tuple[Label, ...],
     right_shape: tuple[int, ...],
     keep: Any,
+    upcoming: Any = (),
 ) -> Lowered:
     """Lower the contraction of two operands; pure bookkeeping, no array is touched.
 
     keep: container of the labels that stay; a shared label outside it is summed. No operand
     repeats a label, and a label on one side only stays (see `prepare`). The result is ordered
-    batch, left, right. Raises `SizeError` where a shared label has two sizes.
+    batch, left, right. upcoming: container of the labels summed when the result is used; a side
+    that is copied anyway, or is small beside the result, puts them where that step need not copy.
+    Raises `SizeError` where a shared label has two sizes.
     """
     sizes = dict(zip(right, right_shape, strict=True))
     batch: list[Label] = []
@@ -199,7 +204,17 @@ def lower(
         if batch_right != batch or summed_right != summed:
             other_one, other_two = sides(batch_right, summed_right)
             if other_one.copied + other_two.copied < one.copied + two.copied:
-                one, two, batch = other_one, other_two, batch_right
+                one, two, batch, summed = other_one, other_two, batch_right, summed_right
+    if upcoming:
+        worth = b * m * n // 4
+        first = [x for x in free_left if x in upcoming]
+        if first and (one.copied or b * m * k < worth):
+            free_left = first + [x for x in free_left if x not in upcoming]
+            one = _side(left, left_shape, batch, free_left, summed, left_matrix, outer=outer)
+        last = [x for x in free_right if x in upcoming]
+        if last and (two.copied or b * n * k < worth):
+            free_right = [x for x in free_right if x not in upcoming] + last
+            two = _side(right, right_shape, batch, summed, free_right, right_matrix, outer=outer)
     labels = (*batch, *free_left, *free_right)
     known = dict(zip(left, left_shape, strict=True))
     known.update(sizes)
@@ -224,7 +239,7 @@ def run(program: Sequence[Instruction], pool: list[Any], movers: Movers) -> None
 
     The loop the whole toolkit stands on; every test in it costs 15 nanoseconds a step.
     """
-    permute, reshape, compact, dot, batched = movers
+    permute, reshape, compact, dot, batched, _ = movers
     for i, j, a_axes, a_shape, a_finish, b_axes, b_shape, b_finish, how, shape in program:
         a = pool[i]
         b = pool[j]
@@ -234,13 +249,13 @@ def run(program: Sequence[Instruction], pool: list[Any], movers: Movers) -> None
         if a_shape is not None:
             a = reshape(a, a_shape)
         if a_finish:
-            a = a.mT if a_finish == TRANSPOSED else compact(a)
+            a = a.T if a_finish == TRANSPOSED else compact(a) if a_finish == COMPACT else a.mT
         if b_axes is not None:
             b = permute(b, b_axes)
         if b_shape is not None:
             b = reshape(b, b_shape)
         if b_finish:
-            b = b.mT if b_finish == TRANSPOSED else compact(b)
+            b = b.T if b_finish == TRANSPOSED else compact(b) if b_finish == COMPACT else b.mT
         a = dot(a, b) if how == DOT else a * b if how == OUTER else batched(a, b)
         pool[i] = a if shape is None else reshape(a, shape)
 
@@ -293,6 +308,5 @@ def run_one(array: Array, operations: Sequence[tuple[str, tuple[int, ...]]], mov
         elif verb == "compact":
             array = movers.compact(array)
         else:
-            xp = namespace(array)
-            array = as_array(xp.sum(array, axis=numbers))  # NumPy returns a scalar for ()
+            array = movers.sum(array, numbers)
     return array

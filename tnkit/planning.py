@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.arrays import NUMPY_MOVERS, Array, dtype_name, is_bool, movers, promote
+from tnkit.arrays import NUMPY_MOVERS, Array, dtype_name, is_bool, movers, promote, whole
 from tnkit.errors import ArgumentError, ArgumentTypeError, FormatError, MemoryLimitError, SizeError
 from tnkit.index import fresh_name
 from tnkit.network import TensorNetwork
@@ -143,7 +143,7 @@ class Plan:
             return np.asarray(1.0)
         else:
             if not numpy:  # NumPy promotes by itself
-                arrays = promote(*arrays)
+                arrays = promote(*[whole(array) for array in arrays])
             result = program.run(arrays, movers(arrays[0]))
         if is_bool(result):
             raise ArgumentTypeError(
@@ -338,13 +338,14 @@ def plan(
         Seconds to search for; the best so far is returned when they are over, and
         progress(seconds spent, log10 of the best multiplications) is called on the way.
 
-    The same arguments give the same plan (with a time budget: on the same machine at best). The
-    last 256 searches are kept, by structure: names do not matter. Raises `SizeError`,
+    The same arguments give the same plan, but for a time budget and cotengra's own searches, which
+    draw from the clock and the system. The last 256 searches are kept, by structure: names do not
+    matter. Raises `SizeError`,
     `IndexNameError`, `ArgumentError`.
 
     >>> p = plan("ab,bc,cd->ad", shapes=[(2, 300), (300, 4), (4, 5)])
-    >>> p.path, p.cost.multiplications
-    (((0, 1), (3, 2)), 2440)
+    >>> p.cost.multiplications
+    2440
     """
     equation, found_shapes, kind = _structure(what, shapes, dtype)
     limit = _checked_limit(memory_limit)

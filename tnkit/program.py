@@ -12,7 +12,7 @@ from itertools import product
 from math import log, prod
 from typing import Any, TypeAlias
 
-from tnkit.arrays import Array, Movers, as_array, largest_magnitude, namespace
+from tnkit.arrays import Array, Movers, largest_magnitude, namespace, whole
 from tnkit.pairwise import Instruction, Lowered, is_view, lower, prepare, run, run_one
 
 __all__ = ["Program", "compile_path", "depth_first", "reduce_inputs"]
@@ -37,7 +37,7 @@ class Cut:
         key: list[Any] = [slice(None)] * self.ndim
         for axis, number in zip(self.axes, self.which, strict=True):
             key[axis] = values[number]
-        part = as_array(array[tuple(key)])
+        part = whole(array[tuple(key)])
         return movers.compact(part) if self.compact else part
 
 
@@ -116,7 +116,7 @@ class Program:
         total = None
         for at in self.slice_values():
             part = self.one_slice(pool, at, movers)
-            total = part if total is None else as_array(total + part)
+            total = part if total is None else whole(total + part)
             del part
         return self.finish(total, movers)
 
@@ -305,6 +305,7 @@ def compile_path(
             *(s for s in order if not depends[count + s]),
             *(s for s in order if depends[count + s]),
         ]
+    upcoming = _upcoming(legs, output, path)
     register = {node: node for node in range(count)}
     lowered: dict[int, Lowered] = {}
     for step, (one, two) in enumerate(path):  # labels first: they do not depend on the order
@@ -312,7 +313,9 @@ def compile_path(
         for label in shared_labels:
             holders[label] -= 1
         keep = {label for label in shared_labels if holders[label] > 1}
-        made = lower(legs[one], shapes[one], legs[two], shapes[two], keep)
+        made = lower(
+            legs[one], shapes[one], legs[two], shapes[two], keep, upcoming.get(count + step, ())
+        )
         lowered[step] = made
         legs.append(made.labels)
         shapes.append(made.shape)
@@ -377,6 +380,19 @@ def compile_path(
         simple,
         steps[0][:2] if simple and len(steps) == 1 and steps[0][2].is_dot else None,
     )
+
+
+def _upcoming(
+    inputs: Sequence[Labels], output: Labels, path: Sequence[Pair]
+) -> dict[int, frozenset[int]]:
+    """Return, for each node, the labels summed in the step that uses it."""
+    legs = tree_legs(inputs, output, path)
+    count = len(inputs)
+    found: dict[int, frozenset[int]] = {}
+    for step, (one, two) in enumerate(path):
+        gone = (legs[one] & legs[two]) - legs[count + step]
+        found[one] = found[two] = gone
+    return found
 
 
 def _cut_peak(alive: int, late: list[tuple[int, int]]) -> tuple[int, int]:

@@ -32,7 +32,7 @@ class Scaled:
     >>> round(float(z.log_abs), 3), float(z.phase)
     (542.734, -1.0)
     >>> round(float((z * z).log_abs), 3)
-    1085.467
+    1085.468
     """
 
     mantissa: Array

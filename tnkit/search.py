@@ -1,4 +1,6 @@
-"""Finding a contraction path: opt_einsum's optimisers for small networks, cotengra's for hard ones.
+"""Finding a contraction path: exact orders for small networks, annealed greedy ones for hard ones.
+
+opt_einsum's and cotengra's optimisers are there by name.
 
 Labels are integers, sizes are given, nothing here sees an array. The result is a list of pairs of
 ids, result i being len(inputs) + i.
@@ -15,12 +17,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
+from tnkit.annealing import anneal
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.program import Labels, Pair, tree_legs
 
 __all__ = ["OPTIMIZERS", "Found", "Progress", "find_path", "path_cost"]
 
-OPTIMIZERS = ("auto", "optimal", "dp", "greedy", "random-greedy", "cotengra", "kahypar")
+OPTIMIZERS = ("auto", "optimal", "dp", "greedy", "random-greedy", "anneal", "cotengra", "kahypar")
 OBJECTIVES = ("flops", "size", "combo")
 Progress: TypeAlias = Callable[[float, float], None]
 
@@ -142,15 +145,15 @@ class Task:
         pairs: list[Pair] = []
         for step in path:
             try:
-                chosen = sorted((int(at) for at in step), reverse=True)
+                chosen = sorted({int(at) for at in step}, reverse=True)
                 ids = [alive.pop(at) for at in chosen]
+                if len(chosen) < len(step):
+                    raise IndexError
             except (IndexError, TypeError, ValueError):
                 raise ArgumentError(
                     f"step {step!r} of the path does not fit: {len(alive)} tensors are left; "
                     "a path is a list of pairs of positions, the result going to the end"
                 ) from None
-            if len(set(chosen)) < len(chosen):
-                raise ArgumentError(f"step {step!r} of the path names one tensor twice")
             while len(ids) > 1:  # more than two at once: one after the other
                 one, two = ids.pop(), ids.pop()
                 pairs.append((one, two))
@@ -278,31 +281,41 @@ class Task:
         self._tell(best, deadline)
         return best
 
+    def anneal(self) -> tuple[tuple[Pair, ...], str]:
+        """Greedy, then annealing of the tree: until the budget is spent, or 1024 sweeps."""
+        return self._annealed(self.greedy()[0], 1024), "anneal"
+
+    def _annealed(self, path: tuple[Pair, ...], sweeps: int) -> tuple[Pair, ...]:
+        deadline = _deadline(self.time_budget)
+        better = anneal(
+            self.inputs,
+            self.output,
+            self.sizes,
+            path,
+            minimize=self.minimize,
+            seed=self.seed,
+            sweeps=None if deadline is not None else sweeps,
+            deadline=deadline,
+            report=lambda best: self._tell(best, deadline),
+        )
+        return min(path, better, key=self.score)
+
     def auto(self) -> tuple[tuple[Pair, ...], str]:
         """Spend on the search about what it can save.
 
-        Up to eight tensors: the optimal order. Then greedy; where that costs more than a tenth of
-        a second to run, dynamic programming or random greedy; where it still costs more than
-        seconds, or a time budget is given, cotengra.
+        Up to eight tensors: the best order. Then greedy, annealed for about as long as the
+        contraction would take, or for the time budget. A path that runs in a few milliseconds is
+        left as it is.
         """
         count = len(self.inputs)
         if count <= 8:
             return self.optimal() if count <= 5 else self.dp()
-        path, name = self.greedy()
-        if self.time_budget is not None:
-            better, by = self.cotengra()
-            return (better, by) if self.score(better) < self.score(path) else (path, name)
-        # in multiplications, counting a step's overhead as 3e4 of them; about 1e9 a second
-        worth = self.cost(path)[0] / 1e9
-        if worth > 0.01:
-            better, by = self.dp() if count <= 14 else self.random_greedy()
-            if self.score(better) < self.score(path):
-                path, name = better, by
-        if count > 14 and self.cost(path)[0] / 1e9 > 1.0:
-            better, by = self.cotengra()
-            if self.score(better) < self.score(path):
-                path, name = better, by
-        return path, name
+        path, _ = self.greedy()
+        seconds = self.cost(path)[0] / 1e9
+        if self.time_budget is None and seconds < 0.003:
+            return path, "greedy"
+        sweeps = int(seconds / (4e-6 * count))  # a sweep costs four microseconds a tensor
+        return self._annealed(path, min(4096, max(128, sweeps))), "anneal"
 
     def _tell(self, best: Sequence[Pair], deadline: float | None) -> None:
         if self.progress is not None:

@@ -184,7 +184,7 @@ def _log_amplitudes(arrays: Sequence[Array], samples: Array) -> Array:
             if rows.shape[0]:
                 out[rows] = vectors[rows] @ array[:, value, :]
         norms = row_norms(out)
-        possible = norms > 0
+        possible = norms != 0  # NaN stays NaN: it is an error, not an impossible sample
         logs = xp.where(possible, logs + xp.log(xp.where(possible, norms, 1.0)), -xp.inf)
         vectors = out / xp.where(possible, norms, 1.0)[:, None]
     return logs

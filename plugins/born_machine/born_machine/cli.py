@@ -1,4 +1,4 @@
-"""The command line: born-machine train | resume | score | sample | complete."""
+"""The command line: born-machine train | resume | score | sample | complete | inspect | compare."""
 
 from __future__ import annotations
 
@@ -111,6 +111,16 @@ def _parser() -> argparse.ArgumentParser:
         help=".npz with `samples` and `known`, or .png",
     )
     complete.set_defaults(command=_complete)
+
+    look = commands.add_parser("inspect", help="tell the bonds and entropies of a model")
+    _add_run(look)
+    look.add_argument("--out", type=Path, metavar="FILE", help="draw them (.png)")
+    look.set_defaults(command=_inspect)
+
+    compare = commands.add_parser("compare", help="several runs in one table")
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    compare.add_argument("--out", type=Path, metavar="FILE", help="draw their NLL by time (.png)")
+    compare.set_defaults(command=_compare)
     return parser
 
 
@@ -283,6 +293,61 @@ def _complete(options: argparse.Namespace) -> int:
     return 0
 
 
+def _inspect(options: argparse.Namespace) -> int:
+    machine = BornMachine.load(find_model(options.run))
+    _check_picture(options.out)
+    model = machine.model_
+    bonds, entanglement = model.state.bond_dims, machine.entanglement()
+    entropy, error = machine.entropy()
+    dims = sorted(set(model.dims))
+    print(f"features        {model.features}, values {', '.join(map(str, dims))}")
+    print(f"site order      {machine.order_name_}")
+    print(f"numbers         {model.parameters:,}")
+    if bonds:
+        place, strongest = int(np.argmax(bonds)), int(np.argmax(entanglement))
+        print(f"bond dimension  {max(bonds)} at bond {place}, {np.mean(bonds):.1f} on average")
+        print(f"entanglement    {entanglement.max():.3f} nats at bond {strongest}")
+    print(f"entropy of p    {entropy:.3f} +- {error:.3f} nats, from 1,000 draws")
+    kept = machine.history_[machine.best_sweep_]
+    held_out = f", validation {kept.nll_validation:.3f}" if kept.nll_validation is not None else ""
+    print(f"NLL             train {kept.nll_train:.3f}{held_out} nats, sweep {kept.sweep}")
+    if options.out is not None:
+        from born_machine.plots import chain_profile, save_figure
+
+        figure = chain_profile(bonds, entanglement, model.order, machine.image_shape_)
+        save_figure(figure, options.out)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    names = [str(run) for run in options.runs]
+    machines = [BornMachine.load(find_model(run)) for run in options.runs]
+    _check_picture(options.out)
+    width = max(map(len, names))
+    print(
+        f"{'run':{width}}  {'train':>9}  {'validation':>10}  bond  {'numbers':>11}  sweeps  seconds"
+    )
+    for name, machine in zip(names, machines, strict=True):
+        kept, history = machine.history_[machine.best_sweep_], machine.history_
+        held_out = "-" if kept.nll_validation is None else f"{kept.nll_validation:.3f}"
+        seconds = sum(record.seconds for record in history)
+        print(
+            f"{name:{width}}  {kept.nll_train:9.3f}  {held_out:>10}  {kept.max_bond:4d}  "
+            f"{machine.model_.parameters:11,}  {len(history) - 1:6d}  {seconds:7.1f}"
+        )
+    if options.out is not None:
+        from born_machine.plots import nll_comparison, save_figure
+
+        histories = {n: m.history_ for n, m in zip(names, machines, strict=True)}
+        save_figure(nll_comparison(histories), options.out)
+    return 0
+
+
+def _check_picture(path: Path | None) -> None:
+    if path is not None and path.suffix != ".png":
+        raise ArgumentError(f"--out must end in .png, got {path}")
+
+
 def _model_and_data(options: argparse.Namespace) -> tuple[BornMachine, Dataset]:
     """Load the model, and the data in the way the run's own training data was loaded."""
     machine = BornMachine.load(find_model(options.run))
@@ -305,6 +370,9 @@ def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
         np.savez(file, **arrays)
 
 
+_BAR = "{desc} |{bar:24}| {percentage:3.0f}%{postfix} [{elapsed}, {remaining} left]"
+
+
 class _Progress:
     """A live bar on a terminal, one line a sweep everywhere."""
 
@@ -319,7 +387,7 @@ class _Progress:
         self._bar = tqdm(
             total=1,
             disable=quiet or not sys.stderr.isatty(),
-            bar_format="{desc} |{bar:24}| {percentage:3.0f}% {postfix} [{elapsed}<{remaining}]",
+            bar_format=_BAR,
             leave=False,
         )
 

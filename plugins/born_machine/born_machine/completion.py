@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tnkit import ArgumentError
 
-__all__ = ["complete_chain"]
+__all__ = ["agreement", "agreement_steps", "complete_chain"]
 
 _Floats: TypeAlias = npt.NDArray[Any]
 
@@ -50,7 +50,7 @@ def _complete_batch(
     rng: np.random.Generator,
     offset: int,
 ) -> npt.NDArray[np.integer[Any]]:
-    agree = _agreement(arrays, samples, known)
+    agree, _ = agreement(arrays, samples, known)
     out = np.array(samples)
     n = len(out)
     vectors = np.ones((n, 1), dtype=arrays[0].dtype)
@@ -76,26 +76,41 @@ def _complete_batch(
             )
         threshold = rng.random(n) * total
         values = np.minimum((cumulative <= threshold[:, None]).sum(axis=1), d - 1)
-        out[:, k] = np.where(given, out[:, k], values)
+        out[:, k] = values  # a known site's only possible value is its own
         chosen = branches[rows, out[:, k]]
         vectors = chosen / np.linalg.norm(chosen, axis=1)[:, None]
     return out
 
 
-def _agreement(
+def agreement(
     arrays: Sequence[_Floats],
     samples: npt.NDArray[np.integer[Any]],
     known: npt.NDArray[np.bool_],
-) -> list[_Floats | None]:
+) -> tuple[list[_Floats | None], _Floats]:
     """Return, for every bond, the matrices of all that follows and agrees with the known values.
 
-    Entry k, of shape (sample, left, left), covers the sites from k on, scaled to trace one; None
-    stands for the identity, where no known site follows.
+    Entry k, of shape (sample, left, left), covers the sites from k on, divided by scales[k]
+    (sample,) to trace one; None stands for the identity, where no known site follows.
     """
     matrices: list[_Floats | None] = [None] * (len(arrays) + 1)
+    scales = np.ones((len(arrays) + 1, len(samples)))
+    for k, total, scale in agreement_steps(arrays, samples, known, stop=1):
+        matrices[k], scales[k] = total, scale
+    return matrices, scales
+
+
+def agreement_steps(
+    arrays: Sequence[_Floats],
+    samples: npt.NDArray[np.integer[Any]],
+    known: npt.NDArray[np.bool_],
+    *,
+    stop: int,
+) -> Iterator[tuple[int, _Floats, _Floats]]:
+    """Yield (site, matrices, scales) of `agreement` from the last known site down to `stop`."""
     sites = np.flatnonzero(known.any(axis=0))
-    for k in range(int(sites[-1]) if len(sites) else 0, 0, -1):
-        array, rest = arrays[k], matrices[k + 1]
+    rest: _Floats | None = None
+    for k in range(int(sites[-1]) if len(sites) else -1, stop - 1, -1):
+        array = arrays[k]
         l, d, r = array.shape
         total = np.zeros((len(samples), l, l), dtype=array.dtype)
         for value in range(d):
@@ -111,5 +126,5 @@ def _agreement(
             whole = (half @ matrix.T).reshape(-1, l, l)  # transposed, and Hermitian
             total[wanted] += whole.transpose(0, 2, 1)
         trace = np.einsum("nll->n", total).real
-        matrices[k] = total / np.where(trace > 0.0, trace, 1.0)[:, None, None]
-    return matrices
+        rest = total / np.where(trace > 0.0, trace, 1.0)[:, None, None]
+        yield k, rest, trace

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +63,11 @@ def check_samples(
     images and flattened. features: how many are expected. dims: how many values each feature may
     take. Raises `SizeError`, `ArgumentTypeError`, `ArgumentError`, naming the first bad entry.
     """
+    if hasattr(X, "tocsr"):
+        raise ArgumentTypeError("sparse samples are not supported; pass X.toarray()")
     array = np.asarray(X)
+    if array.dtype.kind == "c":
+        raise ArgumentError("Complex data not supported: samples must be whole numbers")
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)
@@ -75,19 +82,27 @@ def check_samples(
     if array.ndim != 2:
         raise SizeError(
             f"samples must be (sample, feature) or images (sample, height, width), got shape "
-            f"{array.shape}; reshape a single sample with x[None]"
+            f"{array.shape}. Reshape your data: a single sample with x[None]"
         )
     if features is not None and array.shape[1] != features:
-        raise SizeError(f"samples have {array.shape[1]} features, the model has {features}")
-    if 0 in array.shape:
-        raise SizeError(f"no data: the samples have shape {array.shape}")
+        raise SizeError(
+            f"X has {array.shape[1]} features, but BornMachine is expecting {features} features "
+            "as input"
+        )
+    for count, what in zip(array.shape, ("sample(s)", "feature(s)"), strict=True):
+        if count == 0:
+            raise SizeError(
+                f"no data: 0 {what} (shape={array.shape}) while a minimum of 1 is required."
+            )
     if array.dtype.kind == "f":
-        _refuse(~np.isfinite(array), array, "is not finite", "remove or fill missing values first")
+        _refuse(
+            ~np.isfinite(array), array, "is NaN or infinite", "remove or fill missing values first"
+        )
         _refuse(
             array != np.floor(array), array, "is not a whole number", "binarise with a threshold"
         )
     if array.dtype.kind in "if":
-        _refuse(array < 0, array, "is negative", "values count from 0")
+        _refuse(array < 0, array, "is negative", "values count from 0 (Negative values in data)")
         _refuse(array > 2**31 - 1, array, "is too large", "values must stay below 2^31")
     largest = int(array.max())
     if dims is not None:
@@ -163,7 +178,8 @@ def load_dataset(
     """Load a built-in data set by name, or a `.npy` or `.npz` file, and make it discrete.
 
     source: "digits" (scikit-learn's 1,797 handwritten digits of 8 x 8 pixels), "bars-and-stripes",
-    "mnist" (70,000 images by OpenML, needs a network) or a path. key: the array of an npz; not
+    "mnist" (70,000 images by OpenML, needs a network) or a path: .npy, .npz, .csv (commas), .amat
+    or .txt (blanks), or an idx file of MNIST's (-ubyte, also .gz). key: the array of an npz; not
     needed where there is one only, or one called x_train. threshold: values above it become 1,
     others 0. Without one, images (three axes) with more than two values are cut at half their
     range (127 for 8-bit pixels), and flat rows are taken as they are. image_shape: says that flat
@@ -219,8 +235,15 @@ def _read_file(path: Path, key: str | None) -> npt.NDArray[Any]:
         raise FileNotFoundError(
             f"no file {path} and no built-in data set of that name; built in: {', '.join(BUILT_IN)}"
         )
+    if path.suffix in _TEXT:
+        return _read_text(path, key)
+    if path.name.removesuffix(".gz").endswith("-ubyte"):
+        return _read_idx(path, key)
     if path.suffix not in (".npy", ".npz"):
-        raise FormatError(f"{path}: expected a .npy or .npz file, got {path.suffix or 'no ending'}")
+        raise FormatError(
+            f"{path}: expected .npy, .npz, .csv, .amat, .txt or an idx -ubyte file, "
+            f"got {path.suffix or 'no ending'}"
+        )
     try:
         loaded = np.load(path, allow_pickle=False)
         if path.suffix == ".npy" and isinstance(loaded, np.ndarray):
@@ -233,6 +256,45 @@ def _read_file(path: Path, key: str | None) -> npt.NDArray[Any]:
         raise
     except (ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, OSError) as error:
         raise FormatError(f"{path}: not a readable {path.suffix} file ({error})") from None
+
+
+_TEXT = {".csv": ",", ".amat": None, ".txt": None}
+
+
+def _read_text(path: Path, key: str | None) -> npt.NDArray[Any]:
+    """Read a table of numbers; a first line that holds no numbers is taken for a heading."""
+    if key is not None:
+        raise FormatError(f"{path}: key {key!r} was given, but a text file holds one table")
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = file.readline().replace(",", " ").split()
+        heading = int(any(not _is_number(cell) for cell in first))
+        return np.loadtxt(path, delimiter=_TEXT[path.suffix], skiprows=heading, ndmin=2)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not a table of numbers ({error})") from None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_idx(path: Path, key: str | None) -> npt.NDArray[Any]:
+    """Read MNIST's idx format (unsigned bytes): magic 0 0 8 n, n big-endian sizes, the values."""
+    if key is not None:
+        raise FormatError(f"{path}: key {key!r} was given, but an idx file holds one array")
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        axes = content[3]
+        shape = tuple(int(n) for n in np.frombuffer(content, ">i4", count=axes, offset=4))
+        if content[:3] != b"\0\0\x08" or len(content) - 4 - 4 * axes != math.prod(shape):
+            raise ValueError(f"its header says unsigned bytes {shape}, the file does not fit")
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    except (ValueError, IndexError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FormatError(f"{path}: not a readable idx file ({error})") from None
 
 
 def _pick_key(path: Path, names: list[str], key: str | None) -> str:

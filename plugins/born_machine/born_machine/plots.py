@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,14 @@ from tnkit import atomic_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["completion_sheet", "nll_curve", "sample_sheet", "save_figure"]
+__all__ = [
+    "chain_profile",
+    "completion_sheet",
+    "nll_comparison",
+    "nll_curve",
+    "sample_sheet",
+    "save_figure",
+]
 
 _UNKNOWN = 0.55  # grey that stands for a pixel not given
 
@@ -38,7 +45,7 @@ def sample_sheet(
     from matplotlib.figure import Figure
 
     tiles = {title: _tile(samples, image_shape, columns) for title, samples in groups.items()}
-    tallest = max(tile.shape[0] / tile.shape[1] for tile in tiles.values())
+    tallest = max(_height(tile) for tile in tiles.values())
     side = 4.2
     figure = Figure(figsize=(side * len(tiles), side * tallest + 0.5), layout="constrained")
     for axes, (title, tile) in zip(
@@ -66,8 +73,11 @@ def completion_sheet(
     rows.append(("original", original))
     tiles = [_tile(values, image_shape, len(original)) for _, values in rows]
     width = 8.4
-    height = sum(tile.shape[0] / tile.shape[1] for tile in tiles) * width + 0.15 * len(tiles)
-    figure = Figure(figsize=(width + 0.9, height), layout="constrained")
+    height = sum(_height(tile, 0.4) for tile in tiles) * width + 0.15 * len(tiles)
+    figure = Figure(figsize=(width + 0.9, height))
+    figure.subplots_adjust(
+        left=0.85 / (width + 0.9), right=0.995, bottom=0.01, top=0.99, hspace=0.06
+    )
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (title, _), tile in zip(grid, rows, tiles, strict=True):
         _show(axes, tile, None)
@@ -116,14 +126,85 @@ def nll_curve(
     return figure
 
 
+def chain_profile(
+    bonds: Sequence[int],
+    entanglement: npt.NDArray[np.float64],
+    order: npt.NDArray[np.intp],
+    image_shape: tuple[int, int] | None,
+) -> Figure:
+    """Draw bond dimension and entanglement entropy (nats) along the chain, and over the pixels.
+
+    bonds, entanglement: one value a bond; order: the feature at each site. A pixel shows the mean
+    of the entropies of its two bonds.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0 if image_shape else 7.0, 5.0), layout="constrained")
+    grid = figure.add_gridspec(2, 2 if image_shape else 1)
+    upper = figure.add_subplot(grid[0, 0])
+    lower = figure.add_subplot(grid[1, 0], sharex=upper)
+    upper.step(range(len(bonds)), bonds, where="mid", color="C2")
+    upper.set_ylabel("bond dimension")
+    lower.plot(entanglement, color="C4")
+    lower.set_ylabel("entanglement (nats)")
+    lower.set_xlabel("bond, in site order")
+    for axes in (upper, lower):
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.25)
+    if image_shape:
+        padded = np.concatenate(([0.0], entanglement, [0.0]))
+        pixels = np.empty(len(order))
+        pixels[order] = (padded[:-1] + padded[1:]) / 2
+        axes = figure.add_subplot(grid[:, 1])
+        picture = axes.imshow(pixels.reshape(image_shape), cmap="viridis")
+        rows, columns = np.divmod(order, image_shape[1])
+        axes.plot(columns, rows, color="white", lw=0.6, alpha=0.6)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title("entanglement over the pixels, and the chain", fontsize=11)
+        figure.colorbar(picture, ax=axes, shrink=0.8)
+    return figure
+
+
+def nll_comparison(histories: Mapping[str, Sequence[SweepRecord]]) -> Figure:
+    """Draw the NLL of several runs by training time: train dashed, validation solid."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, history) in enumerate(histories.items()):
+        seconds = np.cumsum([record.seconds for record in history])[1:]
+        train = [record.nll_train for record in history[1:]]
+        axes.plot(seconds, train, "--", color=f"C{number}", lw=1.2)
+        watched = [record.watched for record in history[1:]]
+        axes.plot(seconds, watched, "o-", ms=3, color=f"C{number}", label=name)
+    axes.set_xlabel("training time (seconds)")
+    axes.set_ylabel("NLL (nats per sample)")
+    axes.set_title("validation where held out (solid), train (dashed)", fontsize=10)
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def _height(tile: npt.NDArray[Any], most: float = 1.5) -> float:
+    """Return the height of a picture over its width, at most `most`: long tables are squeezed."""
+    return min(float(tile.shape[0] / tile.shape[1]), most)
+
+
 def _show(axes: Any, tile: npt.NDArray[Any], title: str | None) -> None:
-    axes.imshow(tile, cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest")
+    axes.imshow(
+        tile, cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest", aspect=_aspect(tile)
+    )
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_color("0.7")
     if title is not None:
         axes.set_title(title, fontsize=11)
+
+
+def _aspect(tile: npt.NDArray[Any]) -> str:
+    return "equal" if 0.1 < tile.shape[0] / tile.shape[1] <= 1.5 else "auto"
 
 
 def _tile(

@@ -20,7 +20,6 @@ from born_machine.checkpoint import Checkpoint, SweepRecord, load_checkpoint, sa
 from born_machine.data import Dataset, Samples, load_dataset, take_rows
 from born_machine.estimator import BornMachine
 from born_machine.likelihood import independent_nll, standard_error
-from born_machine.ordering import automatic_order
 from born_machine.plots import completion_sheet, nll_curve, sample_sheet, save_figure
 from tnkit import ArgumentError, FormatError, StepInfo, atomic_file
 
@@ -289,9 +288,7 @@ def _summary(
     bonds = machine.model_.state.bond_dims
     shape = dataset.image_shape
     what = f"{shape[0]} x {shape[1]} images" if shape else f"{dataset.samples.shape[1]} features"
-    order = machine.order if isinstance(machine.order, str) else "given"
-    if order == "auto":
-        order = f"{automatic_order(shape)} (auto)" if shape else "as the features come"
+    order = machine.order_name_ + (" (auto)" if machine.order == "auto" else "")
     shifts = f"shifts by up to {machine.shift_reach_} pixels" if machine.shift_reach_ else "none"
     seconds = sum(record.seconds for record in machine.history_)
     rows = [

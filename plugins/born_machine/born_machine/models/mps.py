@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from born_machine.completion import complete_chain
+from born_machine.curves import Order
 from born_machine.data import Samples
 from born_machine.likelihood import log_likelihood
-from born_machine.ordering import Order, site_order
+from born_machine.observables import (
+    MostProbable,
+    log_marginals,
+    most_probable_chain,
+    pair_marginals,
+    renyi2_entropy,
+    site_marginals,
+)
+from born_machine.ordering import site_order
 from tnkit import (
     MPS,
     FormatError,
     Gauge,
+    Truncation,
     canonicalize,
+    compress,
+    entropy,
     normalize,
     read_archive,
     sample,
@@ -75,6 +87,57 @@ class MPSModel:
         """Draw the unknown features of every sample given its known ones."""
         drawn = complete_chain(self.state.arrays, samples[:, self.order], known[:, self.order], rng)
         return self._to_features(drawn)
+
+    def log_marginal(
+        self, samples: Samples, known: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float64]:
+        """Return ln p(known part) of every sample, in nats; everything else is summed over."""
+        return log_marginals(self.state.arrays, samples[:, self.order], known[:, self.order])
+
+    def most_probable(
+        self, samples: Samples, known: npt.NDArray[np.bool_], beam: int
+    ) -> MostProbable:
+        """Search the most probable completion of every sample, with a bound."""
+        found = most_probable_chain(
+            self.state.arrays, samples[:, self.order], known[:, self.order], beam=beam
+        )
+        return replace(found, samples=self._to_features(found.samples))
+
+    def marginals(self) -> list[npt.NDArray[np.float64]]:
+        """Return p(x_f) of every feature."""
+        tables = site_marginals(self.state.arrays)
+        return [tables[site] for site in np.argsort(self.order)]
+
+    def mutual_information(self) -> npt.NDArray[np.float64]:
+        """Return I(f; g) in nats between all pairs of features; H(f) on the diagonal."""
+        single = self.marginals()
+        result = np.zeros((self.features, self.features))
+        for feature, p in enumerate(single):
+            result[feature, feature] = -(p[p > 0] * np.log(p[p > 0])).sum()
+        for (i, j), joint in pair_marginals(self.state.arrays).items():
+            f, g = self.order[i], self.order[j]
+            there = joint > 1e-300
+            ratio = joint[there] / np.outer(single[f], single[g])[there]
+            result[f, g] = result[g, f] = max(0.0, float((joint[there] * np.log(ratio)).sum()))
+        return result
+
+    def entanglement(self) -> npt.NDArray[np.float64]:
+        """Return the von Neumann entropy across each of the L - 1 bonds, in nats."""
+        psi = self.state
+        values = []
+        for bond in range(len(psi) - 1):  # the centre walks along: one QR and one SVD a bond
+            psi = canonicalize(psi, bond)
+            values.append(entropy(psi, bond))
+        return np.array(values)
+
+    def renyi2(self) -> float:
+        """Return the Renyi-2 entropy of p in nats: -ln sum p^2."""
+        return renyi2_entropy(self.state.arrays)
+
+    def compressed(self, truncation: Truncation) -> MPSModel:
+        """Return the model with its bonds truncated and its norm restored."""
+        small = compress(self.state, truncation).state
+        return model_from_state(small, self.order, self.dims)
 
     def _to_features(self, sites: Samples) -> Samples:
         features = np.empty_like(sites)

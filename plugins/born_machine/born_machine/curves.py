@@ -1,0 +1,104 @@
+"""Curves over the pixels of an image: raster, snake and Hilbert."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Order", "hilbert", "raster", "snake"]
+
+Order: TypeAlias = npt.NDArray[np.intp]
+"""A permutation: site k holds feature order[k]."""
+
+
+def raster(height: int, width: int) -> Order:
+    """Return the order that reads an image row by row.
+
+    >>> raster(2, 3).tolist()
+    [0, 1, 2, 3, 4, 5]
+    """
+    return np.arange(height * width)
+
+
+def snake(height: int, width: int) -> Order:
+    """Return the order that reads rows alternately left to right and right to left.
+
+    >>> snake(2, 3).tolist()
+    [0, 1, 2, 5, 4, 3]
+    """
+    pixels = np.arange(height * width).reshape(height, width)
+    pixels[1::2] = pixels[1::2, ::-1]
+    return pixels.ravel()
+
+
+def hilbert(height: int, width: int) -> Order:
+    """Return a Hilbert curve over the pixels of any rectangle.
+
+    Every step goes to a neighbouring pixel (a diagonal one at most once, where the parities of
+    the sides leave no other way), and pixels near one another along the curve are near one
+    another in the image. Built by halving: a rectangle becomes a first part along its short
+    side, a middle part along its long side and a last part back along the short side, each a
+    smaller curve turned so that the ends meet. Source: the generalised Hilbert curve of
+    J. Cerveny (gilbert, 2018).
+
+    >>> hilbert(4, 4).reshape(4, 4)[0].tolist()  # the first four sites: one corner of the image
+    [0, 1, 5, 4]
+    """
+    if width >= height:
+        path = _curve((0, 0), (0, width), (height, 0))
+    else:
+        path = _curve((0, 0), (height, 0), (0, width))
+    return np.array([row * width + column for row, column in path])
+
+
+_Vector: TypeAlias = tuple[int, int]
+
+
+def _length(vector: _Vector) -> int:
+    return abs(vector[0] + vector[1])  # one component is zero
+
+
+def _direction(vector: _Vector) -> _Vector:
+    return (int(np.sign(vector[0])), int(np.sign(vector[1])))
+
+
+def _add(*vectors: _Vector) -> _Vector:
+    return (sum(v[0] for v in vectors), sum(v[1] for v in vectors))
+
+
+def _minus(a: _Vector) -> _Vector:
+    return (-a[0], -a[1])
+
+
+def _half(vector: _Vector) -> _Vector:
+    return (int(vector[0] / 2), int(vector[1] / 2))
+
+
+def _curve(start: _Vector, along: _Vector, across: _Vector) -> list[_Vector]:
+    """Return the pixels of the rectangle spanned by two vectors, from `start` to its far corner.
+
+    The curve runs from `start` along `along` and ends beside start + along.
+    """
+    long, wide = _length(along), _length(across)
+    forward, sideways = _direction(along), _direction(across)
+    if wide == 1:
+        return [(start[0] + i * forward[0], start[1] + i * forward[1]) for i in range(long)]
+    if long == 1:
+        return [(start[0] + i * sideways[0], start[1] + i * sideways[1]) for i in range(wide)]
+    half_along, half_across = _half(along), _half(across)
+    if 2 * long > 3 * wide:  # a long rectangle: one half after the other
+        if _length(half_along) % 2 and long > 2:
+            half_along = _add(half_along, forward)
+        rest = _add(along, _minus(half_along))
+        return _curve(start, half_along, across) + _curve(_add(start, half_along), rest, across)
+    if _length(half_across) % 2 and wide > 2:
+        half_across = _add(half_across, sideways)
+    rest_across = _add(across, _minus(half_across))
+    back = _add(start, along, _minus(forward), half_across, _minus(sideways))
+    return (
+        _curve(start, half_across, half_along)
+        + _curve(_add(start, half_across), along, rest_across)
+        + _curve(back, _minus(half_across), _minus(_add(along, _minus(half_along))))
+    )

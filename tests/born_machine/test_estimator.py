@@ -1,0 +1,172 @@
+"""BornMachine as scikit-learn's users meet it, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import tnkit
+from born_machine import BornMachine, bars_and_stripes
+
+
+@pytest.fixture(scope="module")
+def machine() -> BornMachine:
+    return BornMachine(max_bond=8, random_state=0, image_shape=(3, 3)).fit(bars_and_stripes(3, 3))
+
+
+def test_the_same_seed_gives_the_same_machine(machine: BornMachine) -> None:
+    again = clone(machine).fit(bars_and_stripes(3, 3))
+    patterns = bars_and_stripes(3, 3)
+    assert np.array_equal(again.score_samples(patterns), machine.score_samples(patterns))
+    assert np.array_equal(again.sample(9, random_state=4), machine.sample(9, random_state=4))
+    assert not np.array_equal(machine.sample(9, random_state=4), machine.sample(9, random_state=5))
+
+
+def test_score_is_the_mean_of_score_samples(machine: BornMachine) -> None:
+    patterns = bars_and_stripes(3, 3)
+    logs = machine.score_samples(patterns)
+    assert logs.shape == (14,)
+    assert logs.dtype == np.float64
+    assert machine.score(patterns) == logs.mean()
+
+
+def test_images_and_flat_rows_are_the_same_data() -> None:
+    flat = bars_and_stripes(3, 3)
+    images = BornMachine(max_bond=8, random_state=0).fit(flat.reshape(-1, 3, 3))
+    assert images.image_shape_ == (3, 3)
+    rows = BornMachine(max_bond=8, random_state=0, image_shape=(3, 3)).fit(flat)
+    assert np.array_equal(images.score_samples(flat), rows.score_samples(flat))
+
+
+def test_the_order_is_invisible() -> None:
+    """With the features permuted and the order permuted alike, every answer is permuted alike."""
+    rng = np.random.default_rng(0)
+    flat = bars_and_stripes(3, 3)
+    permutation = rng.permutation(9)
+    plain = BornMachine(max_bond=8, random_state=0, order=list(range(9))).fit(flat)
+    places = np.argsort(permutation)  # feature f of `flat` is column places[f] of the permuted rows
+    moved = BornMachine(max_bond=8, random_state=0, order=places.tolist())
+    moved.fit(flat[:, permutation])
+    assert np.array_equal(plain.score_samples(flat), moved.score_samples(flat[:, permutation]))
+    assert np.array_equal(
+        plain.sample(20, random_state=1)[:, permutation], moved.sample(20, random_state=1)
+    )
+
+
+def test_save_and_load(machine: BornMachine, tmp_path: Any) -> None:
+    machine.save(tmp_path / "machine.npz")
+    loaded = BornMachine.load(tmp_path / "machine.npz")
+    patterns = bars_and_stripes(3, 3)
+    assert np.array_equal(loaded.score_samples(patterns), machine.score_samples(patterns))
+    assert np.array_equal(loaded.sample(5, random_state=2), machine.sample(5, random_state=2))
+    assert loaded.get_params() == machine.get_params()
+    assert loaded.history_ == machine.history_
+
+
+def test_saving_over_a_model_never_leaves_half_a_file(machine: BornMachine, tmp_path: Any) -> None:
+    path = tmp_path / "machine.npz"
+    machine.save(path)
+    before = path.read_bytes()
+    machine.set_params(levels=object())
+    try:
+        with pytest.raises(TypeError):
+            machine.save(path)
+    finally:
+        machine.set_params(levels=None)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["machine.npz"]
+
+
+@pytest.mark.parametrize("shape", ["flat", "image", "one each"])
+def test_completion_keeps_what_is_known(machine: BornMachine, shape: str) -> None:
+    patterns = bars_and_stripes(3, 3)
+    known = np.zeros((3, 3), dtype=bool)
+    known[0] = True
+    mask = {"flat": known.ravel(), "image": known, "one each": np.tile(known.ravel(), (14, 1))}
+    garbage = np.where(known.ravel(), patterns, 77)  # what is not known may hold anything
+    completed = machine.complete(garbage, mask[shape], random_state=0)
+    assert (completed[:, known.ravel()] == patterns[:, known.ravel()]).all()
+    assert set(np.unique(completed)) <= {0, 1}
+    # a mixed first row can only be bars; the model has learned to within 0.01 nat
+    mixed = (patterns[:, :3].min(axis=1) == 0) & (patterns[:, :3].max(axis=1) == 1)
+    assert (completed[mixed] == np.tile(patterns[mixed, :3], 3)).all()
+
+
+def test_validation_is_held_out_from_500_samples() -> None:
+    samples = np.random.default_rng(0).integers(0, 2, (500, 4))
+    fitted = BornMachine(sweeps=1, random_state=0).fit(samples)
+    assert len(fitted.validation_rows_) == 50
+    assert fitted.history_[-1].nll_validation is not None
+    small = BornMachine(sweeps=1, random_state=0).fit(samples[:499])
+    assert len(small.validation_rows_) == 0
+    assert small.history_[-1].nll_validation is None
+
+
+def test_an_impossible_sample_scores_minus_infinity() -> None:
+    always_zero = np.zeros((4, 1), dtype=int)
+    fitted = BornMachine().fit(always_zero)
+    assert fitted.score_samples([[0], [1]]).tolist() == [0.0, -np.inf]
+
+
+GOOD = bars_and_stripes(2, 2)
+BAD_DATA = [
+    (GOOD + 0.5, "not a whole number"),
+    (np.where(GOOD == 1, np.nan, 0.0), "sample 1, feature .*NaN or infinite"),
+    (GOOD.astype(int) - 1, "negative"),
+    (GOOD[:0], "no data"),
+    (GOOD[:, :0], "no data"),
+    (GOOD[0], r"\(sample, feature\).*got shape \(4,\)"),
+    (GOOD.astype(str), "whole numbers"),
+    (np.array([["a", "b"]], dtype=object), "whole numbers"),
+    (np.full((2, 2), 1e12), "too large"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), BAD_DATA)
+def test_fit_refuses_bad_data(data: Any, message: str) -> None:
+    machine = BornMachine()
+    with pytest.raises(tnkit.TnkitError, match=message):
+        machine.fit(data)
+    assert not hasattr(machine, "model_")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"max_bond": 0}, "max_bond must be at least 1, got 0"),
+        ({"device": "tpu"}, "device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
+        ({"device": "cuda:99"}, "cuda:99' is not here"),
+        ({"order": "hilbert"}, "needs images"),
+        ({"image_shape": (3, 3)}, "9 pixels, the data 4 features"),
+        ({"image_shape": 4}, "image_shape must be"),
+        ({"augment": "flips"}, "augment must be"),
+        ({"augment": "shifts"}, "needs images"),
+        ({"validation_fraction": 1.0}, "validation_fraction must lie"),
+        ({"validation_fraction": "some"}, "validation_fraction must lie"),
+        ({"levels": 1}, "holds the value 1, but levels allows 0 to 0"),
+        ({"levels": [2, 2]}, "one for each of 4 features"),
+    ],
+)
+def test_fit_refuses_bad_parameters(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(tnkit.TnkitError, match=message):
+        BornMachine(**parameters).fit(GOOD)
+
+
+def test_questions_refuse_what_the_model_cannot_answer(machine: BornMachine) -> None:
+    patterns = bars_and_stripes(3, 3)
+    with pytest.raises(tnkit.SizeError, match="X has 8 features, but BornMachine is expecting 9"):
+        machine.score_samples(patterns[:, :8])
+    with pytest.raises(tnkit.ArgumentError, match="sample 0, feature 0: 2 is out of range"):
+        machine.score_samples(patterns + 2)
+    with pytest.raises(tnkit.ArgumentError, match="n must be"):
+        machine.sample(-1)
+    with pytest.raises(tnkit.ArgumentTypeError, match="boolean"):
+        machine.complete(patterns, np.ones(9))
+    with pytest.raises(tnkit.SizeError, match="one mask of 9 features"):
+        machine.complete(patterns, np.ones(8, dtype=bool))
+    with pytest.raises(NotFittedError, match="not trained"):
+        BornMachine().sample()

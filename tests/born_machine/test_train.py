@@ -1,0 +1,177 @@
+"""Training: what it reaches, how bonds adapt, and that stopping loses nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tnkit
+from born_machine import BornMachine, bars_and_stripes
+from born_machine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from born_machine.train import Settings, start_state, train
+
+
+def digits(n: int = 300) -> np.ndarray:
+    from born_machine import load_dataset
+
+    return load_dataset("digits").samples[:n]
+
+
+def run(samples: np.ndarray, settings: Settings, **more: Any) -> Checkpoint:
+    dims = tuple(int(d) for d in np.maximum(samples.max(axis=0) + 1, 2))
+    start = start_state(samples, dims, settings, np.random.default_rng(0))
+    return train(samples, None, dims, settings, start=start, **more)
+
+
+def test_bars_and_stripes_train_to_the_floor() -> None:
+    """30 patterns of 4 x 4: within 0.01 nat of ln 30, no sample scored better than possible."""
+    patterns = bars_and_stripes()
+    assert len(patterns) == 30
+    machine = BornMachine(random_state=0, image_shape=(4, 4)).fit(patterns)
+    assert 0.0 <= -machine.score(patterns) - math.log(30) < 0.01
+    # and so nearly every draw is a pattern
+    drawn = {tuple(row) for row in machine.sample(1000, random_state=1).tolist()}
+    assert len(drawn & {tuple(row) for row in patterns.tolist()}) == 30
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128", "float64"])
+def test_every_dtype_trains_to_the_floor(dtype: str) -> None:
+    patterns = bars_and_stripes(3, 3)
+    machine = BornMachine(dtype=dtype, random_state=0, sweeps=40).fit(patterns)
+    assert 0.0 <= -machine.score(patterns) - math.log(len(patterns)) < 0.01
+
+
+def test_values_may_be_more_than_two_and_differ_by_site() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 5, 400)
+    samples = np.stack([first, first % 3, (first + 1) % 2, np.zeros(400, int)], axis=1)
+    machine = BornMachine(random_state=0, validation_fraction=0.0, sweeps=40).fit(samples)
+    _, counts = np.unique(first, return_counts=True)
+    entropy = -(counts / 400 * np.log(counts / 400)).sum()
+    assert machine.model_.dims == (5, 3, 2, 2)
+    assert -machine.score(samples) == pytest.approx(entropy, abs=0.02)
+
+
+def test_bonds_grow_where_needed_and_shrink_where_not() -> None:
+    patterns = bars_and_stripes()
+    settings = Settings(sweeps=12, patience=0)
+    grown = run(patterns, settings)
+    bonds = [record.max_bond for record in grown.history]
+    assert bonds[0] == 2
+    assert max(bonds) >= 15  # bars and stripes need sixteen across the middle
+    # trained further on one pattern only, the same state falls back to a product
+    single = np.repeat(patterns[3:4], 30, axis=0)
+    start = tnkit.canonicalize(tnkit.MPS.from_arrays(grown.state.arrays), -1)
+    shrunk = train(single, None, (2,) * 16, Settings(sweeps=12, patience=0), start=start)
+    assert shrunk.state.bond_dims == (1,) * 15
+    assert shrunk.history[-1].discarded_weight < 1e-3
+
+
+def test_no_bond_exceeds_the_maximum_and_the_centre_is_canonical() -> None:
+    result = run(digits(), Settings(max_bond=7, sweeps=2, value_cutoff=0.0))
+    assert max(result.state.bond_dims) == 7
+    tnkit.verify(result.state, tolerance=1e-5)
+    assert tnkit.norm(result.state) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_training_lowers_the_nll_and_keeps_the_best_sweep() -> None:
+    result = run(digits(), Settings(sweeps=4))
+    watched = [record.watched for record in result.history]
+    assert watched[-1] < watched[0]
+    assert watched[result.best_sweep] == min(watched)
+
+
+def test_training_stops_when_patience_is_over() -> None:
+    """No sweep lowers the NLL by nine tenths, so patience ends it; 0 goes on."""
+    for patience, sweeps in ((1, 1), (3, 3), (0, 6)):
+        result = run(digits(100), Settings(sweeps=6, patience=patience, tolerance=0.9))
+        assert len(result.history) - 1 == sweeps
+
+
+def test_every_library_trains_alike(library: Any) -> None:
+    """The same sweeps on another library: equal to rounding in double precision."""
+    settings = Settings(sweeps=3, dtype="float64", max_bond=8)
+    expected = run(digits(100), settings)
+    found = run(digits(100), settings, place=library.asarray)
+    for a, b in zip(found.history, expected.history, strict=True):
+        assert a.nll_train == pytest.approx(b.nll_train, abs=1e-8)
+        assert a.max_bond == b.max_bond
+
+
+@pytest.mark.parametrize("stop", [0, 1, 3])
+def test_a_run_resumes_bit_for_bit(stop: int, tmp_path: Any) -> None:
+    """Stopped after any sweep and read back from the file, it ends where the whole run ends."""
+    samples, settings = digits(200), Settings(sweeps=5, patience=0)
+    whole = run(samples, settings)
+
+    class StopHereError(Exception):
+        pass
+
+    def interrupt(checkpoint: Checkpoint) -> None:
+        save_checkpoint(tmp_path / "checkpoint.npz", checkpoint, {"kept": True})
+        if len(checkpoint.history) - 1 == stop:
+            raise StopHereError
+
+    with pytest.raises(StopHereError):
+        run(samples, settings, on_sweep=interrupt)
+    checkpoint, about = load_checkpoint(tmp_path / "checkpoint.npz")
+    assert about == {"kept": True}
+    assert checkpoint.best_sweep == stop  # every sweep improves here
+    resumed = train(samples, None, (2,) * 64, settings, start=checkpoint)
+    for a, b in zip(resumed.state.arrays, whole.state.arrays, strict=True):
+        assert np.array_equal(a, b)
+    for a, b in zip(resumed.best.arrays, whole.best.arrays, strict=True):
+        assert np.array_equal(a, b)
+    assert [r.nll_train for r in resumed.history] == [r.nll_train for r in whole.history]
+
+
+def test_a_chain_of_one_site_is_its_marginal() -> None:
+    samples = np.array([[0], [2], [2], [1]])
+    machine = BornMachine().fit(samples)
+    np.testing.assert_allclose(np.exp(machine.score_samples([[0], [1], [2]])), [0.25, 0.25, 0.5])
+
+
+def test_a_chain_of_two_sites_trains() -> None:
+    samples = np.array([[0, 0], [1, 1]] * 5)
+    machine = BornMachine(random_state=0, sweeps=60).fit(samples)
+    assert -machine.score(samples) == pytest.approx(math.log(2), abs=0.01)
+
+
+def test_nan_in_the_state_is_caught_at_the_sweep() -> None:
+    settings = Settings(sweeps=2)
+    samples = digits(50)
+    start = start_state(samples, (2,) * 64, settings, np.random.default_rng(0))
+    broken = (*start.arrays[:5], start.arrays[5] * np.nan, *start.arrays[6:])
+    with pytest.raises(tnkit.NonFiniteError, match="after sweep 0"):
+        train(
+            samples,
+            None,
+            (2,) * 64,
+            settings,
+            start=tnkit.MPS(broken, start.sites, start.gauge),
+        )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_bond", 0),
+        ("max_bond", 2.5),
+        ("sweeps", -1),
+        ("steps", 0),
+        ("learning_rate", math.nan),
+        ("learning_rate", -0.1),
+        ("value_cutoff", 1.0),
+        ("cutoff", -1.0),
+        ("start", "zeros"),
+        ("dtype", "float16"),
+        ("patience", True),
+        ("tolerance", math.inf),
+    ],
+)
+def test_settings_name_the_field_at_fault(field: str, value: object) -> None:
+    with pytest.raises(tnkit.TnkitError, match=field):
+        Settings(**{field: value})  # type: ignore[arg-type]
