@@ -105,6 +105,14 @@ def test_the_true_fidelity_on_request(method: str) -> None:
     assert found.method == method
 
 
+def test_what_a_random_sketch_misses_is_counted() -> None:
+    psi = tnkit.random_mps(16, bond_dim=60, seed=3)  # a sketch 30 wide of a space of 40
+    found = tnkit.compress(psi, Truncation(max_bond=20), method="randomised", seed=0, fidelity=True)
+    assert found.fidelity is not None
+    assert found.fidelity == pytest.approx(1 - found.error_bound**2, abs=1e-9)
+    assert found.error_bound == pytest.approx(tnkit.distance(psi, found.state), abs=1e-6)
+
+
 def test_randomised_repeats_and_comes_close_to_the_best() -> None:
     # a spectrum that decays, as where one compresses
     psi = tnkit.random_mps(20, bond_dim=4, seed=0)
@@ -160,6 +168,7 @@ def test_applying_an_operator_by_every_method(
     size = float(np.linalg.norm(exact)) + 1e-3 * float(np.linalg.norm(values(psi)))
     error = float(np.linalg.norm(values(found.state) - exact))
     assert error <= found.error_bound + 1e3 * epsilon(psi) * size * 10
+    assert found.error_bound <= error * (1 + 1e-3) + 100 * math.sqrt(epsilon(psi)) * size
     if method != "exact":
         assert max(found.state.bond_dims, default=1) <= (rule.max_bond or 0)
     assert_canonical(found.state)

@@ -97,6 +97,22 @@ def test_norms_at_the_ends_of_the_float_range(backend: Any, exponent: int) -> No
     assert tnkit.norm(tnkit.normalize(big)) == pytest.approx(1.0)
 
 
+def test_a_product_that_passes_the_smallest_float_keeps_its_digits(backend: Any) -> None:
+    psi = tnkit.random_mps(4, bond_dim=2, seed=0)
+    factors = (1e-160, 1e150, 1e10, 1.0)  # the squared norm of site 0 alone is denormal
+    arrays = [a * f for a, f in zip(psi.arrays, factors, strict=True)]
+    state = on(MPS.from_arrays(arrays), backend)
+    assert tnkit.log_norm(state) == pytest.approx(0.0, abs=1e-12)
+    assert tnkit.inner(state, on(psi, backend)) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_scaling_a_state_that_is_orthonormal_everywhere_gives_that_up() -> None:
+    basis = tnkit.basis_mps([0, 1, 0])
+    for state in (tnkit.scale(basis, 3.0), tnkit.normalize(tnkit.scale(basis, 3.0))):
+        assert_canonical(state)
+    assert tnkit.norm(tnkit.canonicalize(tnkit.scale(basis, 3.0), 0)) == pytest.approx(3.0)
+
+
 def test_a_norm_beyond_floats_names_the_logarithm() -> None:
     psi = MPS.from_arrays([np.full((1, 2, 1), 2.0)] * 2000)
     assert tnkit.log_norm(psi) == pytest.approx(2000 * math.log(2 * math.sqrt(2)))
