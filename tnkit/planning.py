@@ -95,6 +95,8 @@ class Plan:
     Made by `plan`. Call it with bare arrays, one for each input in order: ``p(*arrays)`` returns a
     bare array with its axes in the order of `output`. The arrays may come from any one library, on
     any device, in any dtype; gradients pass through. Wrong counts and shapes raise `SizeError`.
+    `torch.compile` takes a plan whole; all plans are one function to it, so that more than eight
+    need a higher `torch._dynamo.config.recompile_limit`.
 
     A value: it can be printed, compared, hashed, pickled and written to JSON. path: pairs of ids in
     the order they run. sliced: the names summed outside, one value at a time.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 import tracemalloc
 from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
@@ -51,6 +53,11 @@ def on(network: TensorNetwork, backend: Any) -> TensorNetwork:
     return network.map(lambda t: t.with_array(backend.asarray(t.to_numpy())))
 
 
+def equal(array: Any, expected: Any) -> bool:
+    """Say whether an array of any library has the shape and the exact values expected."""
+    return np.array_equal(tnkit.arrays.to_numpy(array), expected)
+
+
 def least_memory(network: TensorNetwork, **options: Any) -> int:
     """Return a limit that forces as much slicing as there can be, within a factor."""
     low, high = 1, plan(network, **options).cost.peak_bytes
@@ -78,10 +85,11 @@ def test_contract_is_einsum(backend: Any, network: TensorNetwork) -> None:
 @settings(max_examples=25)
 @given(network=networks(), data=st.data())
 def test_every_optimizer_sliced_or_not(
-    optimizer: str, network: TensorNetwork, data: st.DataObject
+    backend: Any, optimizer: str, network: TensorNetwork, data: st.DataObject
 ) -> None:
     whole = plan(network, optimizer=optimizer)
-    assert np.array_equal(whole(*network.arrays), oracle(network))
+    arrays = on(network, backend).arrays
+    assert equal(whole(*arrays), oracle(network))
     inner = [n for n in network.inner if network.sizes[n] > 1]
     if not inner:
         return
@@ -96,7 +104,7 @@ def test_every_optimizer_sliced_or_not(
         tuple(chosen),
         None,
     )
-    assert np.array_equal(parts(*network.arrays), oracle(network))
+    assert equal(parts(*arrays), oracle(network))
 
 
 @settings(max_examples=20)
@@ -308,6 +316,41 @@ def test_plans_compile() -> None:
         assert float(compiled(*network.arrays)) == pytest.approx(
             float(made(*network.arrays)), rel=1e-12
         )
+
+
+# aab: a diagonal; ab,ac,ad: a batch; b of size one; an outer product; a lone transposition
+COMPILED = {
+    "chain": ("ab,bac,cd->d", [(3, 4), (4, 3, 2), (2, 4)]),
+    "diagonal": ("aab,bc,cd,d->c", [(3, 3, 2), (2, 4), (4, 1), (1,)]),
+    "hyperedge": ("ab,ac,ad->bcd", [(3, 2), (3, 4), (3, 2)]),
+    "outer": ("a,b->ba", [(3,), (2,)]),
+    "one": ("abc->cb", [(2, 3, 4)]),
+}
+
+
+@pytest.mark.skipif(
+    shutil.which(os.environ.get("CXX", "g++")) is None,
+    reason="no C++ compiler, which torch.compile's default backend needs",
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
+@pytest.mark.parametrize(("spec", "shapes"), COMPILED.values(), ids=COMPILED.keys())
+def test_plans_compile_to_native_code(spec: str, shapes: list[tuple[int, ...]]) -> None:
+    """By inductor, the default backend: values and gradients are those of the plan itself."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    torch._dynamo.reset()  # all plans are one function to torch, which compiles it eight times
+    made = plan(spec, shapes=shapes)
+    compiled = torch.compile(made, fullgraph=True)
+    arrays = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    found, expected = compiled(*arrays), made(*arrays)
+    assert torch.allclose(found, expected, rtol=1e-13, atol=1e-13)
+    weights = torch.randn(expected.shape, dtype=torch.float64)
+    for one, two in zip(
+        torch.autograd.grad((found * weights).sum(), arrays),
+        torch.autograd.grad((expected * weights).sum(), arrays),
+        strict=True,
+    ):
+        assert torch.allclose(one, two, rtol=1e-13, atol=1e-13)
 
 
 def test_a_network_is_fitted_by_gradient() -> None:
