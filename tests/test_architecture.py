@@ -50,7 +50,7 @@ CORE = {
     "tnkit.mps.entanglement": 10,
     "tnkit.mps.measure": 10,
     "tnkit.mps.conditional": 13,
-    "tnkit.mps.fit": 10,
+    "tnkit.mps.fit": 11,
     "tnkit.mps.compression": 11,
     "tnkit.mps.opsum": 12,
     "tnkit.mps.apply": 12,

@@ -62,6 +62,7 @@ from tnkit.mps.entanglement import (
     reduced_density_matrix,
     schmidt_values,
 )
+from tnkit.mps.fit import FitTarget, fit
 from tnkit.mps.gauge import canonicalize, orthonormality_errors, verify
 from tnkit.mps.measure import correlation_length, local_expectations, two_point
 from tnkit.mps.operator import MPO
@@ -113,6 +114,7 @@ __all__ = [
     "Cost",
     "DMRGResult",
     "Equation",
+    "FitTarget",
     "FormatError",
     "Gauge",
     "Index",
@@ -164,6 +166,7 @@ __all__ = [
     "entropy",
     "expectation",
     "fidelity",
+    "fit",
     "from_einsum",
     "from_networkx",
     "from_vidal",
