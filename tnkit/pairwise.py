@@ -9,14 +9,24 @@ matrix, so that as few elements as possible are copied. Labels are any hashable 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
 
 from tnkit.arrays import Array, Movers
 from tnkit.errors import SizeError
 
-__all__ = ["Instruction", "Lowered", "Side", "is_view", "lower", "prepare", "run", "run_one"]
+__all__ = [
+    "Instruction",
+    "Lowered",
+    "Side",
+    "is_view",
+    "joined",
+    "lower",
+    "prepare",
+    "run",
+    "run_one",
+]
 
 Label: TypeAlias = Hashable
 Instruction: TypeAlias = tuple[Any, ...]
@@ -232,6 +242,21 @@ def lower(
         n,
         k,
     )
+
+
+def joined(made: Lowered, user: Lowered, *, left: bool) -> tuple[Lowered, Lowered]:
+    """Return a contraction and the one that uses its result with one reshape between them, not two.
+
+    left: the result is the user's left operand. Nothing changes where the user permutes the result,
+    for which it needs the axes.
+    """
+    side = user.left if left else user.right
+    if made.reshape is None or side.permute is not None or side.reshape is None:
+        return made, user
+    raw = (made.batch, made.m, made.n) if made.batched else (made.m, made.n)
+    side = replace(side, reshape=None if side.reshape == raw else side.reshape)
+    user = replace(user, left=side) if left else replace(user, right=side)
+    return replace(made, reshape=None), user
 
 
 def run(program: Sequence[Instruction], pool: list[Any], movers: Movers) -> None:

@@ -13,7 +13,7 @@ from math import log, prod
 from typing import Any, TypeAlias
 
 from tnkit.arrays import Array, Movers, largest_magnitude, namespace, whole
-from tnkit.pairwise import Instruction, Lowered, is_view, lower, prepare, run, run_one
+from tnkit.pairwise import Instruction, Lowered, is_view, joined, lower, prepare, run, run_one
 
 __all__ = ["Program", "compile_path", "depth_first", "reduce_inputs"]
 
@@ -320,6 +320,11 @@ def compile_path(
         legs.append(made.labels)
         shapes.append(made.shape)
         own.append(prod(made.shape))
+        for operand in (one - count, two - count):
+            if operand >= 0:
+                lowered[operand], lowered[step] = joined(
+                    lowered[operand], lowered[step], left=operand == one - count
+                )
     steps: list[tuple[int, int, Lowered, bool]] = []
     common: list[Instruction] = []
     instructions: list[Instruction] = []
