@@ -49,11 +49,12 @@ def fit(
     """Return the state nearest to `targets` that sweeps reach from `start`, bonds cut as told.
 
     targets: a state, or several `FitTarget` terms: sums of states and of operators on states are
-    fitted without ever being formed. start: the first guess; bonds grow from it. sweeps: at most, there and back; it stops where the squared overlap rises by less
-    than `tolerance` of itself. Returns the report of `tnkit.compress`: error_bound is found
-    afterwards from norms and overlaps, which resolve sqrt(eps L) of the norm at best. Raises
-    `SizeError` where sites differ, `ArgumentError` where no overlap is found. Cost a
-    bond O(terms site^2 operator bond^3), without the bond cubed of the exact sum.
+    fitted without ever being formed. start: the first guess; bonds grow from it. sweeps: at most,
+    there and back; it stops where the squared overlap rises by less than `tolerance` of itself.
+    Returns the report of `tnkit.compress`: error_bound is found afterwards from norms and
+    overlaps, which resolve sqrt(eps L) of the norm at best. Raises `SizeError` where sites differ,
+    `ArgumentError` where no overlap is found. Cost a bond O(terms site^2 operator bond^3), without
+    the bond cubed of the exact sum.
     Source: Verstraete and Cirac, arXiv:cond-mat/0407066 (2004); Schollwoeck (2011), 4.5.2.
 
     >>> from tnkit.mps.create import random_mps
