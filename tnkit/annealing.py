@@ -158,7 +158,8 @@ def anneal(
 
     inputs as `reduce_inputs` gives them. Rounds of cooling follow each other until `sweeps` over
     the tree are done or `deadline` (time.monotonic) has come: two from the first tree, which
-    explore, then two from the best so far, which refine, then all again twice as long.
+    explore, then two from the best so far, which refine, then all again twice as long. Where
+    `sweeps` are given the four share them: slow cooling finds more than many quick rounds.
     report(best path) is called after each round.
     """
     if len(path) < 3:
@@ -170,7 +171,7 @@ def anneal(
     goal = (extra, 1.0 if by_size else 0.0)
     first = best = tree.copy_children()
     best_total = tree.total(*goal)
-    done, planned = 0, 32
+    done, planned = 0, 32 if sweeps is None else max(32, sweeps // 8)
     for turn in count():
         fresh = turn % 4 < 2
         if turn % 4 == 0:

@@ -18,7 +18,7 @@ from tnkit.index import fresh_name
 from tnkit.network import TensorNetwork
 from tnkit.notation import Equation, parse, shorten
 from tnkit.pairwise import run
-from tnkit.program import Labels, Pair, Program, compile_path, depth_first, reduce_inputs
+from tnkit.program import Labels, Pair, Program, compile_path, depth_first, oriented, reduce_inputs
 from tnkit.search import Progress, find_path, path_cost
 from tnkit.slicing import choose_slices
 
@@ -451,6 +451,7 @@ def _decide(
     reduced = reduce_inputs(inputs, output, sizes)
     found = find_path(reduced, output, sizes, **search)
     path = depth_first(reduced, output, sizes, found.path)
+    path = oriented(reduced, output, sizes, path)
     unsliced = path_cost(reduced, output, sizes, path)[0]
     if limit is None:
         program = compile_path(inputs, output, sizes, path)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from math import log, prod
 from typing import Any, TypeAlias
 
 from tnkit.arrays import Array, Movers, largest_magnitude, namespace, whole
 from tnkit.pairwise import Instruction, Lowered, is_view, joined, lower, prepare, run, run_one
 
-__all__ = ["Program", "compile_path", "depth_first", "reduce_inputs"]
+__all__ = ["Program", "compile_path", "depth_first", "oriented", "reduce_inputs"]
 
 Labels: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[int, int]
@@ -223,6 +223,78 @@ def depth_first(
             else:
                 stack += [(node, True), (two, False), (one, False)]
     return tuple(done)
+
+
+def oriented(
+    inputs: Sequence[Labels], output: Labels, sizes: Mapping[int, int], path: Sequence[Pair]
+) -> tuple[Pair, ...]:
+    """Return the path with the operands of a pair exchanged where less is then moved.
+
+    inputs as `reduce_inputs` gives them. The left operand's labels come first in a result, so that
+    the order of a pair decides what the step that uses it has to transpose or to copy. Each step
+    looks one step ahead, where the other operand there is known by then.
+    """
+    if len(path) < 2:
+        return tuple(path)
+    count = len(inputs)
+    legs = tree_legs(inputs, output, path)
+    upcoming = _upcoming(inputs, output, path)
+    partner: dict[int, int] = {}
+    for one, two in path:
+        partner[one], partner[two] = two, one
+    known = [(labels, tuple([sizes[label] for label in labels])) for labels in inputs]
+    found: list[Pair] = []
+    for step, pair in enumerate(path):
+        node = count + step
+        one, two = pair
+        made = lower(*known[one], *known[two], legs[node], upcoming.get(node, ()))
+        labels = made.labels
+        batch = [x for x in labels if x in legs[one] and x in legs[two]]
+        first = [x for x in labels if x not in legs[two]]
+        second = [x for x in labels if x not in legs[one]]
+        size = prod(made.shape)
+        efforts = []
+        for (left, right), order in (
+            ((one, two), (*batch, *first, *second)),
+            ((two, one), (*batch, *second, *first)),
+        ):
+            gone = upcoming[left]
+            effort = _effort(known[left][0], gone, legs[right], 0, left=True)
+            effort += _effort(known[right][0], gone, legs[left], 0, left=False)
+            other = partner.get(node)
+            if other is None:
+                effort += 0 if order == output else _VIEW
+            elif other < node:
+                gone, beside = upcoming[node], known[other][0]
+                effort += min(
+                    _effort(order, gone, legs[other], size, left=side)
+                    + _effort(beside, gone, legs[node], 0, left=not side)
+                    for side in (True, False)
+                )
+            efforts.append(effort)
+        if efforts[1] < efforts[0]:
+            one, two = two, one
+            made = lower(*known[one], *known[two], legs[node], upcoming.get(node, ()))
+        found.append((one, two))
+        known.append((made.labels, made.shape))
+    return tuple(found)
+
+
+_VIEW = 256  # elements that NumPy moves while it makes a view, about
+
+
+def _effort(
+    labels: Sequence[int], gone: frozenset[int], other: frozenset[int], size: int, *, left: bool
+) -> int:
+    """Return what bringing an operand to a matrix costs, in elements moved; batch labels aside.
+
+    gone: the labels summed. size: elements of the operand, for where it must be copied.
+    """
+    kinds = [x in gone for x in labels if x in gone or x not in other]
+    blocks = sum([one != two for one, two in pairwise(kinds)])
+    if blocks > 1:
+        return _VIEW + size
+    return _VIEW if blocks and kinds[0] == left else 0
 
 
 def tree_legs(

@@ -304,8 +304,8 @@ class Task:
         """Spend on the search about what it can save.
 
         Up to eight tensors: the best order. Then greedy, annealed for about as long as the
-        contraction would take, or for the time budget. A path that runs in a few milliseconds is
-        left as it is.
+        contraction would take, or for the time budget; at least for a fifth of a second or 1024
+        sweeps, whichever is less. A path that runs in a few milliseconds is left as it is.
         """
         count = len(self.inputs)
         if count <= 8:
@@ -314,8 +314,9 @@ class Task:
         seconds = self.cost(path)[0] / 1e9
         if self.time_budget is None and seconds < 0.003:
             return path, "greedy"
-        sweeps = int(seconds / (4e-6 * count))  # a sweep costs four microseconds a tensor
-        return self._annealed(path, min(4096, max(128, sweeps))), "anneal"
+        each = 1e-6 * count  # a sweep costs about a microsecond a tensor
+        least = max(128, min(1024, int(0.2 / each)))  # fewer are too hot to better any path
+        return self._annealed(path, min(4096, max(least, int(seconds / each)))), "anneal"
 
     def _tell(self, best: Sequence[Pair], deadline: float | None) -> None:
         if self.progress is not None:
