@@ -91,12 +91,16 @@ def test_a_sweep_stopped_at_any_bond_goes_on_to_the_same_end(psi: tnkit.MPS, sto
         assert np.array_equal(a, b)
 
 
+@pytest.mark.parametrize("from_right", [True, False])
 @pytest.mark.parametrize("method", METHODS)
-def test_what_truncation_removes_is_reported_and_does_not_shrink_the_state(method: str) -> None:
+def test_what_truncation_removes_is_reported_and_does_not_shrink_the_state(
+    method: str, from_right: bool
+) -> None:
     psi = tnkit.random_mps(8, bond_dim=8, seed=0)
     step = tnkit.two_site(Leave(), tnkit.Truncation(max_bond=3), method=method)
     weights = []
-    for zipper, info in tnkit.sweep(tnkit.open_zipper(psi, Leave(), -1), step, tnkit.round_trip(8)):
+    start = tnkit.open_zipper(psi, Leave(), -1 if from_right else 0)
+    for zipper, info in tnkit.sweep(start, step, tnkit.round_trip(8, from_right=from_right)):
         weights.append(info.discarded_weight)
         assert np.linalg.norm(zipper.centre) == pytest.approx(1.0)
         assert info.kept <= 3
