@@ -10,7 +10,14 @@ import pytest
 
 import tnkit
 from born_machine import BornMachine, bars_and_stripes
-from born_machine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from born_machine.checkpoint import (
+    Checkpoint,
+    SweepRecord,
+    load_checkpoint,
+    record_from_json,
+    record_to_json,
+    save_checkpoint,
+)
 from born_machine.train import Settings, start_state, train
 
 
@@ -175,3 +182,20 @@ def test_nan_in_the_state_is_caught_at_the_sweep() -> None:
 def test_settings_name_the_field_at_fault(field: str, value: object) -> None:
     with pytest.raises(tnkit.TnkitError, match=field):
         Settings(**{field: value})  # type: ignore[arg-type]
+
+
+def test_an_impossible_validation_sample_neither_stops_nor_spoils_the_run(tmp_path: Any) -> None:
+    """Where the model rules a held-out sample out its NLL is infinite: kept, saved, and read."""
+    samples = np.zeros((40, 6), dtype=int)
+    settings: dict[str, Any] = {"validation_fraction": 0.25, "random_state": 0, "cutoff": 0.1}
+    row = BornMachine(sweeps=1, **settings).fit(samples).validation_rows_[0]
+    samples[row] = 1
+    machine = BornMachine(sweeps=6, start="marginals", learning_rate=5.0, **settings).fit(samples)
+    machine.save(tmp_path / "machine.npz")
+    assert BornMachine.load(tmp_path / "machine.npz").history_ == machine.history_
+    infinite = SweepRecord(3, 1.0, math.inf, 2, 1.5, 0.0, 0.1)
+    assert record_from_json(record_to_json(infinite)) == infinite
+    state = machine.model_.state
+    checkpoint = Checkpoint(state, state, 0, (infinite,))
+    save_checkpoint(tmp_path / "checkpoint.npz", checkpoint, {})
+    assert load_checkpoint(tmp_path / "checkpoint.npz")[0].history == (infinite,)

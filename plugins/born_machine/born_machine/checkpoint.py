@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +10,14 @@ from typing import Any
 
 from tnkit import MPS, FormatError, Gauge, SizeError, read_archive, write_archive
 
-__all__ = ["Checkpoint", "SweepRecord", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "SweepRecord",
+    "load_checkpoint",
+    "record_from_json",
+    "record_to_json",
+    "save_checkpoint",
+]
 
 _KIND = "born-machine-checkpoint"
 
@@ -37,6 +45,20 @@ class SweepRecord:
         return self.nll_train if self.nll_validation is None else self.nll_validation
 
 
+def record_to_json(record: SweepRecord) -> dict[str, Any]:
+    """Return a record as JSON values; JSON has no infinity, so that is written as a word."""
+    return {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(record).items()
+    }
+
+
+def record_from_json(values: Mapping[str, Any]) -> SweepRecord:
+    """Return the record that `record_to_json` wrote; raise ValueError, TypeError or KeyError."""
+    whole: dict[str, Any] = {n: float(v) if isinstance(v, str) else v for n, v in values.items()}
+    return SweepRecord(**whole)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
     """Everything the next sweep depends on: states as trained, and the record so far."""
@@ -57,7 +79,7 @@ def save_checkpoint(
     about = {
         "gauges": [[s.gauge.left, s.gauge.right] for s in (checkpoint.state, checkpoint.best)],
         "best_sweep": checkpoint.best_sweep,
-        "history": [asdict(record) for record in checkpoint.history],
+        "history": [record_to_json(record) for record in checkpoint.history],
         "user": dict(metadata),
     }
     write_archive(path, _KIND, about, arrays)
@@ -74,7 +96,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Checkpoint, dict[str,
             if not (0 <= left <= length and 0 <= right <= length):
                 raise SizeError(f"gauge {left}, {right}")
             states.append(MPS(psi.arrays, psi.sites, Gauge(left, right)))
-        history = tuple(SweepRecord(**record) for record in about["history"])
+        history = tuple(map(record_from_json, about["history"]))
         state, best = states
         return Checkpoint(state, best, int(about["best_sweep"]), history), about["user"]
     except (KeyError, ValueError, TypeError) as error:

@@ -351,10 +351,10 @@ def _check_picture(path: Path | None) -> None:
 def _model_and_data(options: argparse.Namespace) -> tuple[BornMachine, Dataset]:
     """Load the model, and the data in the way the run's own training data was loaded."""
     machine = BornMachine.load(find_model(options.run))
-    threshold, shape = options.threshold, options.image_shape
+    threshold = options.threshold
     if options.run.is_dir() and threshold is None:
         threshold = open_run(options.run).train.threshold
-    source = DataSource(options.data, options.key, threshold, shape or None, options.rows)
+    source = DataSource(options.data, options.key, threshold, options.image_shape, options.rows)
     return machine, source.load()
 
 

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
-from born_machine.checkpoint import Checkpoint, SweepRecord
+from born_machine.checkpoint import Checkpoint, record_from_json, record_to_json
 from born_machine.data import Samples, check_samples, shift_reach, shifted_images
 from born_machine.likelihood import standard_error
 from born_machine.models.mps import MPSModel, load_model, model_from_state, save_model
@@ -299,7 +299,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
             parameters["levels"] = [int(d) for d in self.levels]
         about = {
             "parameters": parameters,
-            "history": [_as_dict(record) for record in self.history_],
+            "history": [record_to_json(record) for record in self.history_],
             "best_sweep": self.best_sweep_,
             "image_shape": self.image_shape_,
             "order_name": self.order_name_,
@@ -321,7 +321,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 if isinstance(parameters[name], list):
                     parameters[name] = tuple(parameters[name])
             machine = cls(**parameters)
-            machine.history_ = tuple(SweepRecord(**record) for record in about["history"])
+            machine.history_ = tuple(map(record_from_json, about["history"]))
             machine.best_sweep_ = int(about["best_sweep"])
             shape = about["image_shape"]
             machine.image_shape_ = None if shape is None else (int(shape[0]), int(shape[1]))
@@ -405,10 +405,6 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
             return 0
         reach = shift_reach(image_shape, samples)
         return max(1, reach) if self.augment == "shifts" else reach
-
-
-def _as_dict(record: SweepRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in SweepRecord.__dataclass_fields__}
 
 
 def _image_shape(

@@ -165,6 +165,8 @@ def _train(
     def keep(checkpoint: Checkpoint) -> None:
         if len(checkpoint.history) == 1:  # everything has been checked, nothing trained yet
             run.folder.mkdir(parents=True, exist_ok=True)
+            # an older run's checkpoint must never meet the new settings
+            (run.folder / CHECKPOINT).unlink(missing_ok=True)
             _write_settings(run)
             (run.folder / MODEL).unlink(missing_ok=True)
         save_checkpoint(run.folder / CHECKPOINT, checkpoint, about)

@@ -19,7 +19,6 @@ from born_machine.update import gradient_step
 from tnkit import (
     MPS,
     ArgumentError,
-    Gauge,
     NonFiniteError,
     StepInfo,
     Truncation,
@@ -283,7 +282,8 @@ def _finished(checkpoint: Checkpoint, settings: Settings) -> bool:
     best, since = history[0].watched, 0
     for record in history[1:]:
         since += 1
-        if record.watched < best - settings.tolerance * abs(best):
+        margin = settings.tolerance * abs(best) if math.isfinite(best) else 0.0
+        if record.watched < best - margin:
             best, since = record.watched, 0
     return since >= settings.patience
 
@@ -296,4 +296,4 @@ def _on_host(state: MPS) -> MPS:
     if isinstance(state.arrays[0], np.ndarray):
         return state
     arrays = tuple(array.cpu().numpy() for array in state.arrays)
-    return MPS(arrays, state.sites, Gauge(state.gauge.left, state.gauge.right))
+    return MPS(arrays, state.sites, state.gauge)
