@@ -185,6 +185,8 @@ def load_dataset(
     range (127 for 8-bit pixels), and flat rows are taken as they are. image_shape: says that flat
     rows are images. Raises `FormatError`, `ArgumentError`, `SizeError` or OSError.
     """
+    if threshold is not None and not math.isfinite(threshold):
+        raise ArgumentError(f"threshold must be a finite number, got {threshold!r}")
     name = os.fspath(source)
     if name in BUILT_IN:
         if key is not None:

@@ -150,7 +150,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         site_order(self.order, samples.shape[1], image_shape, samples[:1])  # refuses a wrong one
         dims = _dims(self.levels, samples)
         device, place = _resolve_device(self.device)
-        rng = np.random.default_rng(self.random_state)
+        rng = _generator(self.random_state)
         held_out = _held_out(self.validation_fraction, len(samples), rng)
 
         kept = np.setdiff1d(np.arange(len(samples)), held_out)
@@ -342,7 +342,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return model
 
     def _rng(self, random_state: int | None) -> np.random.Generator:
-        return np.random.default_rng(self.random_state if random_state is None else random_state)
+        return _generator(self.random_state if random_state is None else random_state)
 
     def _settings(self) -> Settings:
         return Settings(
@@ -405,6 +405,15 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
             return 0
         reach = shift_reach(image_shape, samples)
         return max(1, reach) if self.augment == "shifts" else reach
+
+
+def _generator(random_state: int | None) -> np.random.Generator:
+    try:
+        return np.random.default_rng(random_state)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(
+            f"random_state must be a whole number from 0 up, got {random_state!r} ({error})"
+        ) from None
 
 
 def _image_shape(
