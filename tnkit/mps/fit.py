@@ -69,8 +69,9 @@ def fit(
     if isinstance(sweeps, bool) or not isinstance(sweeps, int | np.integer) or sweeps < 1:
         raise ArgumentError(f"sweeps must be a whole number from 1 up, got {sweeps!r}")
     for term in terms:
-        same_chain(term.state.sites, term.state.site_dims, start.sites, start.site_dims)
-        if term.operator is not None:
+        if term.operator is None:
+            same_chain(term.state.sites, term.state.site_dims, start.sites, start.site_dims)
+        else:
             check_operator(term.operator, start, term.state)
     if len(start) < 2:
         raise ArgumentError("fitting needs at least two sites; a single one is its own sum")
