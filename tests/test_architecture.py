@@ -16,6 +16,7 @@ CORE = {
     "tnkit.errors": 0,
     "tnkit.derivatives": 0,
     "tnkit.arrays": 1,
+    "tnkit.sealed": 1,
     "tnkit.truncation": 2,
     "tnkit.scaled": 2,
     "tnkit.index": 2,

@@ -2,7 +2,7 @@
 
 An archive is an uncompressed npz (a zip of .npy members, readable with `numpy.load`) plus a
 `manifest.json` that holds the kind, the format version, the metadata, and for every array its
-dtype, shape and SHA-256.
+dtype, shape and SHA-256; the manifest carries its own.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import math
 import os
 import tempfile
+import tokenize
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +25,7 @@ from tnkit.arrays import to_numpy
 from tnkit.errors import ArgumentTypeError, FormatError
 from tnkit.mps.operator import MPO
 from tnkit.mps.state import MPS, Gauge
+from tnkit.sealed import seal, unseal
 
 __all__ = ["atomic_file", "load", "read_archive", "save", "write_archive"]
 
@@ -101,7 +102,7 @@ def write_archive(
         "metadata": dict(metadata),
         "arrays": entries,
     }
-    text = json.dumps(manifest, indent=1, allow_nan=False).encode()
+    text = seal(manifest).encode()
     with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_MANIFEST, text)
         for name, content in members.items():
@@ -127,15 +128,14 @@ def read_archive(
         raise FormatError(f"{path}: {error}") from None
     except (
         zipfile.BadZipFile,
-        KeyError,
-        ValueError,
-        TypeError,
+        tokenize.TokenError,  # of NumPy's header reader
+        ArithmeticError,
         AttributeError,
         EOFError,
-        NotImplementedError,
+        LookupError,
         RuntimeError,
-        OverflowError,
-        RecursionError,
+        TypeError,
+        ValueError,
     ) as error:
         raise FormatError(
             f"{path}: not a readable tnkit archive of kind {kind!r} ({error})"
@@ -149,8 +149,8 @@ def _read_manifest(archive: zipfile.ZipFile, kind: str) -> dict[str, Any]:
             raise FormatError(f"member {info.filename!r} is compressed; archives are not")
     if archive.getinfo(_MANIFEST).file_size > _LARGEST_MANIFEST:
         raise FormatError("the manifest is larger than 64 MiB")
-    manifest = json.loads(archive.read(_MANIFEST))
-    if not isinstance(manifest, dict) or manifest.get("format") != "tnkit":
+    manifest = unseal(archive.read(_MANIFEST))
+    if manifest.get("format") != "tnkit":
         raise FormatError("the manifest is not tnkit's")
     if manifest["version"] != _VERSION:
         raise FormatError(
@@ -224,6 +224,6 @@ def load(path: str | os.PathLike[str]) -> Any:
         gauge = Gauge(int(left), int(right))
         if not (0 <= gauge.left <= len(psi) and 0 <= gauge.right <= len(psi)):
             raise ValueError(f"gauge {metadata['gauge']} is impossible")
-    except (KeyError, ValueError, TypeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: not a {kind} ({error})") from None
     return MPS(psi.arrays, psi.sites, gauge, scale)
