@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from born_machine.cli import main as born_machine
 
 __all__ = ["kill_runs"]
