@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -25,24 +26,38 @@ import numpy as np
 
 from born_machine.cli import main as born_machine
 
-__all__ = ["kill_runs"]
+__all__ = ["TRAIN", "kill_runs", "start", "wait"]
 
-TRAIN = ["digits", "--rows", "0:150", "--sweeps", "12", "--patience", "0", "--max-bond", "8"]
-TRAIN += ["--device", "cpu", "--quiet"]
+TRAIN = ["digits", "--rows", "0:150", "--patience", "0", "--max-bond", "8", "--device", "cpu"]
+TRAIN += ["--sweeps", "12"]
 FILES = ["checkpoint.npz", "model.npz"]
 
 
-def _start(arguments: list[str]) -> int:
-    """Fork a process that runs the command line, without the second that imports take."""
+def start(arguments: list[str], log: Path | None = None, largest: int | None = None) -> int:
+    """Fork a process that runs the command line, without the second that imports take.
+
+    log: where its messages go. largest: no file it writes may pass so many bytes, as on a disk
+    that is full.
+    """
     process = os.fork()
     if process:
         return process
     with contextlib.suppress(BaseException):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        where = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(where, 2)
+        sys.stderr = os.fdopen(2, "w", buffering=1)
+        if largest is not None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
         os._exit(born_machine(arguments))
     os._exit(99)
+
+
+def wait(process: int) -> int:
+    """Wait for a process and return its exit status, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def _model(folder: Path) -> dict[str, bytes]:
@@ -72,22 +87,22 @@ def kill_runs(kills: int, seed: int = 0) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         began = time.perf_counter()
-        process = _start(["train", *TRAIN, "--out", str(root / "peace")])
-        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+        assert wait(start(["train", *TRAIN, "--out", str(root / "peace")])) == 0
         duration = time.perf_counter() - began
-        truth, expected = _model(root / "peace"), sorted(p.name for p in (root / "peace").iterdir())
+        truth = _model(root / "peace")
+        expected = sorted(p.name for p in (root / "peace").iterdir())
         while dealt < kills and not failures:
             folder = root / f"run{runs}"
             runs += 1
             while True:
                 known = (folder / "settings.json").exists()
                 command = ["resume", str(folder)] if known else ["train", *TRAIN, "--out"]
-                process = _start(command if known else [*command, str(folder)])
+                process = start(command if known else [*command, str(folder)])
                 # short against the run, so that kills fall into every part of it
                 time.sleep(rng.uniform(0.0, 0.6) * duration if dealt < kills else 0.0)
                 if dealt < kills:
                     os.kill(process, signal.SIGKILL)
-                status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+                status = wait(process)
                 if status == -signal.SIGKILL:
                     dealt += 1
                     failures += _whole(folder)
