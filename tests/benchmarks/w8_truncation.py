@@ -1,4 +1,3 @@
-# ruff: noqa: E402  (threads are set before NumPy is imported)
 """W8: cutting an m x m matrix to half its rank; tnkit's split methods beside LAPACK alone.
 
 ``python tests/benchmarks/w8_truncation.py [--size 60 200 400] [--rounds 9]`` prints one JSON line
