@@ -82,11 +82,14 @@ from tnkit.mps.report import Compressed
 from tnkit.mps.sampling import log_probability, sample
 from tnkit.mps.state import MPS, Gauge
 from tnkit.mps.sweep import (
+    Expanding,
     Move,
     Problem,
+    SiteProblem,
     StepInfo,
     Zipper,
     close_zipper,
+    one_site,
     open_zipper,
     round_trip,
     sweep,
@@ -114,6 +117,7 @@ __all__ = [
     "Cost",
     "DMRGResult",
     "Equation",
+    "Expanding",
     "FitTarget",
     "FormatError",
     "Gauge",
@@ -129,6 +133,7 @@ __all__ = [
     "Problem",
     "ScaleError",
     "Scaled",
+    "SiteProblem",
     "SizeError",
     "Split",
     "Step",
@@ -192,6 +197,7 @@ __all__ = [
     "namespace",
     "norm",
     "normalize",
+    "one_site",
     "open_zipper",
     "orthonormality_errors",
     "permute_sites",
