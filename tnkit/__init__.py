@@ -78,7 +78,9 @@ from tnkit.mps.overlap import (
     to_dense,
 )
 from tnkit.mps.product import adjoint_mpo, multiply, trace, variance
+from tnkit.mps.progress import describe, progress
 from tnkit.mps.report import Compressed
+from tnkit.mps.run import Paused, SweepRecord, SweepState, pause, run_sweep, schedule
 from tnkit.mps.sampling import log_probability, sample
 from tnkit.mps.state import MPS, Gauge
 from tnkit.mps.sweep import (
@@ -129,6 +131,7 @@ __all__ = [
     "Move",
     "NonFiniteError",
     "OpSum",
+    "Paused",
     "Plan",
     "Problem",
     "ScaleError",
@@ -138,6 +141,8 @@ __all__ = [
     "Split",
     "Step",
     "StepInfo",
+    "SweepRecord",
+    "SweepState",
     "Tensor",
     "TensorNetwork",
     "TnkitError",
@@ -162,6 +167,7 @@ __all__ = [
     "contract_bond",
     "contract_scaled",
     "correlation_length",
+    "describe",
     "distance",
     "dmrg",
     "draw",
@@ -200,11 +206,13 @@ __all__ = [
     "one_site",
     "open_zipper",
     "orthonormality_errors",
+    "pause",
     "permute_sites",
     "plan",
     "plugins",
     "product_mpo",
     "product_mps",
+    "progress",
     "project",
     "random_mps",
     "read_archive",
@@ -212,9 +220,11 @@ __all__ = [
     "remove_site",
     "reverse",
     "round_trip",
+    "run_sweep",
     "sample",
     "save",
     "scale",
+    "schedule",
     "schmidt_values",
     "simplify",
     "site_operators",

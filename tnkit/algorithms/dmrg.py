@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tnkit.arrays import Array, adjoint, is_complex, like, namespace, reshape
-from tnkit.errors import ArgumentError, ArgumentTypeError, ConvergenceError
+from tnkit.algorithms.lanczos import lowest_vector
+from tnkit.arrays import Array, adjoint, like, namespace, reshape
+from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError
 from tnkit.mps.arithmetic import add, chain_of, distance, scale
 from tnkit.mps.compression import compress
 from tnkit.mps.environments import (
@@ -22,29 +23,24 @@ from tnkit.mps.environments import (
 from tnkit.mps.operator import MPO
 from tnkit.mps.overlap import check_operator, expectation, log_norm, normalize
 from tnkit.mps.product import adjoint_mpo, apply_exactly, variance
+from tnkit.mps.run import Paused, SweepRecord, SweepState, run_sweep, schedule
 from tnkit.mps.state import MPS
-from tnkit.mps.sweep import (
-    Move,
-    StepInfo,
-    close_zipper,
-    one_site,
-    open_zipper,
-    round_trip,
-    sweep,
-    two_site,
-)
+from tnkit.mps.sweep import Move, close_zipper, one_site, open_zipper, round_trip, two_site
 from tnkit.truncation import Truncation
 
-__all__ = ["DMRGResult", "EnergyProblem", "SweepEnergy", "dmrg", "lowest_vector"]
+__all__ = ["DMRGResult", "EnergyProblem", "SweepEnergy", "dmrg"]
 
 
 _METHODS = {"two-site": 2, "one-site": 1}
 
 
 class SweepEnergy(NamedTuple):
-    """What one sweep reached: the last energy, bond, weight lost at most, steps and seconds."""
+    """What one sweep reached: the last energy, its variance if it was asked for, the largest bond
+    and weight lost, and seconds.
+    """
 
     energy: float
+    variance: float | None
     max_bond: int
     discarded_weight: float
     seconds: float
@@ -55,7 +51,8 @@ class DMRGResult:
     """A state of low energy.
 
     energy: <H> of `state`. variance: <H^2> - <H>^2, zero for an eigenstate. history: one record a
-    sweep. converged: the energy moved by less than the tolerance in the last sweep.
+    sweep. converged: the energy moved by less than the tolerance in the last sweep, and the
+    variance is below its own where one was given.
     """
 
     energy: float
@@ -75,16 +72,17 @@ class DMRGResult:
 
 def dmrg(
     mpo: MPO,
-    psi: MPS,
+    psi: MPS | Paused,
     *,
     truncation: Truncation | Sequence[Truncation],
     method: str = "two-site",
     expand: int | None = None,
     sweeps: int = 20,
     tolerance: float = 1e-10,
+    variance_tolerance: float | None = None,
     krylov: int = 4,
     orthogonal_to: Sequence[MPS] = (),
-    on_step: Callable[[StepInfo], None] | None = None,
+    on_step: Callable[[SweepState], None] | None = None,
 ) -> DMRGResult:
     """Return the lowest state of a Hermitian operator, by sweeps from `psi`.
 
@@ -92,9 +90,15 @@ def dmrg(
     saves time. method: "two-site", or "one-site" with bonds expanded ahead of the centre by
     `expand` directions (a quarter of max_bond by default): faster for large sites and bonds, and
     nothing is cut from the state it ends in. sweeps: at most, one there and back; it stops where
-    a sweep of the last truncation changes the energy by less than tolerance * max(1, |energy|).
-    krylov: largest depth of the local Lanczos solver. orthogonal_to: states that are projected
-    out, for excited states. on_step: called with the `StepInfo` of every bond.
+    a sweep of the last truncation changes the energy by less than tolerance * max(1, |energy|)
+    and, if given, the variance <H^2> - <H>^2 is at most variance_tolerance (measured after every
+    sweep, which costs a third of it). krylov: largest depth of the local Lanczos solver.
+    orthogonal_to: states that are projected out, for excited states.
+
+    on_step: called with the `SweepState` of every bond: `tnkit.progress` shows it, and any of them
+    can be kept (O(1)) and laid down with `tnkit.pause`, also after Ctrl-C or an error. Given in
+    place of psi, with the same settings, a `Paused` run goes on as if never stopped, bit for bit
+    on the CPU.
 
     A start of small bonds gets a little of H psi mixed in, so that a product state is no trap
     however far the operator reaches; what H conserves stays conserved. An eigenstate stays where
@@ -113,51 +117,79 @@ def dmrg(
     >>> round(dmrg(pair.to_mpo(2), start, truncation=Truncation(max_bond=2)).energy, 12)
     -0.75
     """
-    ramp = tuple(truncation) if isinstance(truncation, Sequence) else (truncation,)
-    if not ramp or not all(isinstance(t, Truncation) for t in ramp):
-        raise ArgumentTypeError(f"truncation must be one Truncation or several, got {truncation!r}")
+    rules = schedule(truncation)
     for name, value in (("sweeps", sweeps), ("krylov", krylov)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ArgumentError(f"{name} must be a whole number from 1 up, got {value!r}")
-    check_operator(mpo, psi, psi)
-    if len(psi) < 2:
-        raise ArgumentError("DMRG needs at least two sites; diagonalise a single one")
     if method not in _METHODS:
         raise ArgumentError(f"method={method!r} is not offered; use {' or '.join(_METHODS)}")
+    if not isinstance(psi, MPS | Paused):
+        raise ArgumentTypeError(f"psi must be an MPS or a Paused run, got {type(psi).__name__}")
+    given = psi if isinstance(psi, MPS) else psi.state
+    check_operator(mpo, given, given)
+    if len(given) < 2:
+        raise ArgumentError("DMRG needs at least two sites; diagonalise a single one")
     _check_hermitian(mpo)
-    state, arrays = _prepared(psi if expand == 0 else _stirred(psi, mpo), mpo)
-    problem = EnergyProblem(arrays, krylov, tuple(_like(other, state) for other in orthogonal_to))
-    zipper = open_zipper(state, problem, -1)
-    history: list[SweepEnergy] = []
-    converged = False
-    while len(history) < sweeps and not converged:
-        rule = ramp[min(len(history), len(ramp) - 1)]
+    dtype = _common_dtype(given, mpo)
+    if isinstance(psi, MPS):
+        psi = Paused(_prepared(psi if expand == 0 else _stirred(psi, mpo), dtype))
+    elif psi.state.dtype != dtype:
+        raise ArgumentTypeError(f"a run paused in {psi.state.dtype} cannot go on in {dtype}")
+    state = psi.state
+    others = tuple(_like(other, state) for other in orthogonal_to)
+    problem = EnergyProblem(_cast(mpo, state.dtype), krylov, others)
+    begun = psi.history or psi.record.moves
+    zipper = open_zipper(state, problem, state.centre if begun and state.centre is not None else -1)
+    run = SweepState(zipper, None, psi.record, psi.history)
+    moves = round_trip(len(state), width=_METHODS[method])
+    while True:
+        history = run.history
+        if variance_tolerance is not None and history and history[-1].variance is None:
+            measured = history[-1]._replace(variance=variance(close_zipper(run.zipper), mpo))
+            history = (*history[:-1], measured)
+            run = SweepState(run.zipper, run.info, run.record, history)
+        converged = len(history) > len(rules) and _settled(history, tolerance, variance_tolerance)
+        if converged or len(history) >= sweeps:
+            break
+        rule = rules[min(len(history), len(rules) - 1)]
         if method == "two-site":
             step = two_site(problem, rule)
         else:
             step = one_site(problem, rule, expand=_growth(rule) if expand is None else expand)
-        infos = []
-        for after, info in sweep(zipper, step, round_trip(len(psi), width=_METHODS[method])):
-            zipper = after
-            infos.append(info)
+        for after in run_sweep(run, step, moves):
+            run = after
+            _check_finite(after)
             if on_step is not None:
-                on_step(info)
-        energy = float(infos[-1].loss)
-        if not math.isfinite(energy):
-            raise ConvergenceError(f"the energy is {energy} after sweep {len(history) + 1}")
-        settled = bool(history) and len(history) >= len(ramp)
-        converged = settled and abs(energy - history[-1].energy) < tolerance * max(1, abs(energy))
-        history.append(
-            SweepEnergy(
-                energy,
-                max(info.kept for info in infos),
-                max(info.discarded_weight for info in infos),
-                sum(info.seconds for info in infos),
-            )
+                on_step(after)
+    final = close_zipper(run.zipper)
+    return DMRGResult(
+        complex(expectation(final, mpo)).real,
+        final,
+        variance(final, mpo),
+        tuple(
+            SweepEnergy(r.loss, r.variance, r.max_bond, r.discarded_weight, r.seconds)
+            for r in history
+        ),
+        converged,
+    )
+
+
+def _check_finite(state: SweepState) -> None:
+    info = state.info
+    if info is not None and not math.isfinite(info.loss):
+        raise NonFiniteError(
+            f"the energy is {info.loss} at bond {info.bond} of sweep {len(state.history) + 1}; "
+            "is every entry of the operator finite?"
         )
-    final = close_zipper(zipper)
-    final = MPS(final.arrays, psi.sites, final.gauge)
-    return DMRGResult(history[-1].energy, final, variance(final, mpo), tuple(history), converged)
+
+
+def _settled(
+    history: tuple[SweepRecord, ...], tolerance: float, variance_tolerance: float | None
+) -> bool:
+    before, last = history[-2:]
+    if not abs(last.loss - before.loss) < tolerance * max(1.0, abs(last.loss)):
+        return False
+    return variance_tolerance is None or (last.variance or 0.0) <= variance_tolerance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,6 +272,10 @@ class EnergyProblem:
         return _reached(left[0], [first, second], operators, right[0], move.bond, count)
 
 
+def _norm(array: Array) -> float:
+    return float(namespace(array).linalg.vector_norm(reshape(array, (-1,))))
+
+
 def _turned(array: Array) -> Array:
     """Return a site array, of a state or an operator, seen from the other end of the chain."""
     order = (2, 1, 0) if len(array.shape) == 3 else (3, 1, 2, 0)
@@ -315,80 +351,6 @@ def _projected(left: Array, array: Array, right: Array) -> Array:
     return reshape(xp.matmul(seen, adjoint(right)[None]), (-1,))
 
 
-def lowest_vector(
-    act: Callable[[Array], Array],
-    start: Array,
-    depth: int,
-    away: Sequence[Array] = (),
-    *,
-    tolerance: float = 1e-12,
-) -> tuple[float, Array]:
-    """Return the lowest Ritz value and vector of a Hermitian map after at most `depth` products.
-
-    Lanczos with full reorthogonalisation (a few vectors only), stopped where the residual is below
-    tolerance * |value|. away: vectors that the result is kept orthogonal to. Norm one.
-    """
-    xp = namespace(start)
-    away = _orthonormal(away)
-    vector = _without(start, away)
-    size = float(xp.linalg.vector_norm(vector))
-    if size < 1e-8 * float(xp.linalg.vector_norm(start)):  # the start is what is projected out
-        vector = _without(act(start), away)
-        size = float(xp.linalg.vector_norm(vector))
-    if size == 0.0:
-        return 0.0, start
-    basis = [vector / size]
-    diagonal: list[float] = []
-    beside: list[float] = []
-    while True:
-        image = _without(act(basis[-1]), away)
-        diagonal.append(float(_real(_dot(basis[-1], image))))
-        values, vectors = np.linalg.eigh(
-            np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
-        )
-        image = _without(image, basis)
-        size = float(xp.linalg.vector_norm(image))
-        residual = size * abs(vectors[-1, 0])
-        scale = max(abs(values[0]), abs(values[-1]), 1e-300)
-        if len(diagonal) == depth or residual <= tolerance * scale or size <= 1e-13 * scale:
-            break
-        beside.append(size)
-        basis.append(image / size)
-    mixed = basis[0] * float(vectors[0, 0])
-    for weight, other in zip(vectors[1:, 0], basis[1:], strict=True):
-        mixed = mixed + other * float(weight)
-    return float(values[0]), mixed
-
-
-def _norm(array: Array) -> float:
-    return float(namespace(array).linalg.vector_norm(reshape(array, (-1,))))
-
-
-def _dot(a: Array, b: Array) -> Any:
-    return (namespace(a).conj(a) if is_complex(a) else a) @ b
-
-
-def _real(value: Any) -> Any:
-    return complex(value).real
-
-
-def _without(vector: Array, others: Sequence[Array]) -> Array:
-    for _ in range(2 if others else 0):  # twice is enough (Kahan, Parlett)
-        for other in others:
-            vector = vector - other * _dot(other, vector)
-    return vector
-
-
-def _orthonormal(vectors: Sequence[Array]) -> list[Array]:
-    kept: list[Array] = []
-    for vector in vectors:
-        rest = _without(vector, kept)
-        size = float(namespace(rest).linalg.vector_norm(rest))
-        if size > 1e-12:
-            kept.append(rest / size)
-    return kept
-
-
 def _check_hermitian(mpo: MPO) -> None:
     norm = log_norm(chain_of(mpo))
     if norm == -math.inf:
@@ -402,14 +364,21 @@ def _check_hermitian(mpo: MPO) -> None:
         )
 
 
-def _prepared(psi: MPS, mpo: MPO) -> tuple[MPS, tuple[Array, ...]]:
-    """Return state and operator arrays of one dtype, the operator's scale multiplied in."""
+def _common_dtype(psi: MPS, mpo: MPO) -> Any:
     xp = namespace(psi.arrays[0], mpo.arrays[0])
-    dtype = xp.result_type(psi.arrays[0], mpo.arrays[0])
-    state = normalize(MPS(tuple(xp.astype(a, dtype) for a in psi.arrays), psi.sites))
-    operators = [xp.astype(a, dtype) for a in mpo.arrays]
-    share = math.exp(mpo.log_scale / len(operators))
-    return state, tuple(a * share if mpo.log_scale else a for a in operators)
+    return xp.result_type(psi.arrays[0], mpo.arrays[0])
+
+
+def _prepared(psi: MPS, dtype: Any) -> MPS:
+    xp = namespace(psi.arrays[0])
+    return normalize(MPS(tuple(xp.astype(a, dtype) for a in psi.arrays), psi.sites))
+
+
+def _cast(mpo: MPO, dtype: Any) -> tuple[Array, ...]:
+    """Return the operator's arrays in `dtype`, its scale multiplied in."""
+    xp = namespace(mpo.arrays[0])
+    share = math.exp(mpo.log_scale / len(mpo))
+    return tuple(xp.astype(a * share if mpo.log_scale else a, dtype) for a in mpo.arrays)
 
 
 def _growth(rule: Truncation) -> int:

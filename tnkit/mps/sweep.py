@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from tnkit.arrays import Array, adjoint, device, eps, namespace, qr, reshape, svd, to_numpy
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.gauge import canonicalize
@@ -158,7 +160,7 @@ def open_zipper(psi: MPS, problem: Environments, centre: int = -1) -> Zipper:
     right = _Frame(None, problem.right_edge(), None)
     for k in range(len(psi) - 1, position, -1):
         right = _push(right, psi.arrays[k], problem.grow_right, k)
-    return Zipper(left, psi.arrays[position], right, position, psi.sites)
+    return Zipper(left, _in_order(psi.arrays[position]), right, position, psi.sites)
 
 
 def close_zipper(zipper: Zipper) -> MPS:
@@ -176,7 +178,13 @@ def close_zipper(zipper: Zipper) -> MPS:
 
 
 def _push(frame: _Frame, array: Array, grow: Callable[..., Any], site: int) -> _Frame:
+    array = _in_order(array)
     return _Frame(array, grow(frame.environment, array, site), frame)
+
+
+def _in_order(array: Array) -> Array:
+    """Return the array as a file gives it back: BLAS rounds a view with strides differently."""
+    return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array
 
 
 def round_trip(length: int, *, from_right: bool = True, width: int = 2) -> tuple[Move, ...]:
@@ -243,15 +251,11 @@ def two_site(
         kept = split.left.shape[1]
         new_a, new_b = reshape(split.left, (l, p, kept)), reshape(split.right, (kept, q, r))
         if rightwards:
-            if normalize:
-                new_b = _unit(new_b)
-            left = _push(left, new_a, problem.grow_left, bond)
-            new = Zipper(left, new_b, right, bond + 1, zipper.sites)
+            left, centre = _push(left, new_a, problem.grow_left, bond), new_b
         else:
-            if normalize:
-                new_a = _unit(new_a)
-            right = _push(right, new_b, problem.grow_right, bond + 1)
-            new = Zipper(left, new_a, right, bond, zipper.sites)
+            right, centre = _push(right, new_b, problem.grow_right, bond + 1), new_a
+        centre = _in_order(_unit(centre) if normalize else centre)
+        new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
         return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
 
     return step
@@ -327,8 +331,7 @@ def one_site(
             k, q = other.shape[:2]
             centre = reshape(reshape(other, (k * q, l)) @ split.left, (k, q, kept))
             left = far
-        if normalize:
-            centre = _unit(centre)
+        centre = _in_order(_unit(centre) if normalize else centre)
         new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
         return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
 
