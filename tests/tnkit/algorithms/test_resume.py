@@ -123,6 +123,11 @@ def test_every_state_of_a_run_stays_good_while_it_goes_on() -> None:
     """States are values: those kept early are not touched by later steps."""
     kept: list[tnkit.SweepState] = []
     result = run(tnkit.random_mps(9, bond_dim=2, seed=0), on_step=kept.append)
+    moves = len(tnkit.round_trip(9))
+    infos = [state.info for state in kept[moves : 2 * moves] if state.info]
+    assert result.history[1].max_bond == max(info.kept for info in infos) == 9
+    worst = max(info.discarded_weight for info in infos)
+    assert result.history[1].discarded_weight == worst > 0.0
     for state in kept[::9]:
         paused = tnkit.pause(state)
         tnkit.verify(paused.state)
