@@ -31,7 +31,11 @@ from tnkit.truncation import Truncation
 __all__ = ["DMRGResult", "EnergyProblem", "SweepEnergy", "dmrg"]
 
 
-_METHODS = {"two-site": 2, "one-site": 1}
+# Residual of a local solution over that of its start. On the Heisenberg chain of 64 sites at bond
+# 128, seconds to 1e-8 above the best energy: always 4 products 7.7; to a tenth, at most 5 2.4, at
+# most 8 3.6; to a fifth, at most 6 3.2. At bond 64: 1.7, 1.2, 1.4.
+_GAIN = 0.1
+_METHODS = {"two-site": 2, "one-site": 1}  # sites a step
 
 
 class SweepEnergy(NamedTuple):
@@ -80,7 +84,7 @@ def dmrg(
     sweeps: int = 20,
     tolerance: float = 1e-10,
     variance_tolerance: float | None = None,
-    krylov: int = 4,
+    krylov: int = 6,
     orthogonal_to: Sequence[MPS] = (),
     on_step: Callable[[SweepState], None] | None = None,
 ) -> DMRGResult:
@@ -92,7 +96,8 @@ def dmrg(
     nothing is cut from the state it ends in. sweeps: at most, one there and back; it stops where
     a sweep of the last truncation changes the energy by less than tolerance * max(1, |energy|)
     and, if given, the variance <H^2> - <H>^2 is at most variance_tolerance (measured after every
-    sweep, which costs a third of it). krylov: largest depth of the local Lanczos solver.
+    sweep, which costs a third of it). krylov: largest depth of the local Lanczos solver, which
+    stops where the residual is a tenth of what it was.
     orthogonal_to: states that are projected out, for excited states.
 
     on_step: called with the `SweepState` of every bond: `tnkit.progress` shows it, and any of them
@@ -254,7 +259,8 @@ class EnergyProblem:
             _projected(a, other, b)
             for a, b, other in zip(overlaps_left, overlaps_right, others, strict=True)
         ]
-        energy, vector = lowest_vector(act, reshape(start, (-1,)), self.krylov, away)
+        flat = reshape(start, (-1,))
+        energy, vector = lowest_vector(act, flat, self.krylov, away, gain=_GAIN)
         return xp.permute_dims(reshape(vector, start.shape), (1, 0, 2)), energy
 
     def directions(

@@ -18,12 +18,19 @@ def lowest_vector(
     depth: int,
     away: Sequence[Array] = (),
     *,
+    gain: float = 0.0,
     tolerance: float = 1e-12,
 ) -> tuple[float, Array]:
     """Return the lowest Ritz value and vector of a Hermitian map after at most `depth` products.
 
     Lanczos with full reorthogonalisation (a few vectors only), stopped where the residual is below
-    tolerance * |value|. away: vectors that the result is kept orthogonal to. Norm one.
+    `gain` times that of the start, or below tolerance * |value|. away: vectors that the result is
+    kept orthogonal to. Norm one.
+
+    Why not Davidson: with the diagonal of H_eff as preconditioner it saves about one product in
+    six on Heisenberg chains of spin 1/2 (residual .14 of the start's after four against .16 after
+    six, then .10 after three against .12), none on spin 1 (.093 after three against .092), and
+    asks for the diagonal and a correction at every product.
     """
     xp = namespace(start)
     away = _orthonormal(away)
@@ -37,6 +44,7 @@ def lowest_vector(
     basis = [vector / size]
     diagonal: list[float] = []
     beside: list[float] = []
+    enough = 0.0
     while True:
         image = _without(act(basis[-1]), away)
         diagonal.append(float(_real(_dot(basis[-1], image))))
@@ -46,8 +54,9 @@ def lowest_vector(
         image = _without(image, basis)
         size = float(xp.linalg.vector_norm(image))
         residual = size * abs(vectors[-1, 0])
+        enough = enough or gain * residual
         scale = max(abs(values[0]), abs(values[-1]), 1e-300)
-        if len(diagonal) == depth or residual <= tolerance * scale or size <= 1e-13 * scale:
+        if len(diagonal) == depth or residual <= max(enough, tolerance * scale):
             break
         beside.append(size)
         basis.append(image / size)
