@@ -18,8 +18,10 @@ from threadpoolctl import threadpool_limits
 from born_machine.checkpoint import Checkpoint, record_from_json, record_to_json
 from born_machine.data import Samples, check_samples, shift_reach, shifted_images
 from born_machine.likelihood import standard_error
-from born_machine.models.mps import MPSModel, load_model, model_from_state, save_model
-from born_machine.observables import MostProbable
+from born_machine.models.mps import MPSModel, model_from_state
+from born_machine.models.protocol import Model
+from born_machine.models.storage import load_model, save_model
+from born_machine.observables import MostProbable, mutual_information
 from born_machine.ordering import CANDIDATES, image_order, site_order
 from born_machine.train import Settings, start_state, train
 from tnkit import ArgumentError, ArgumentTypeError, SizeError, StepInfo, Truncation
@@ -64,7 +66,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    model_ : the trained `MPSModel`. history_ : tuple of `SweepRecord`, entry 0 before training.
+    model_ : the trained `Model`. history_ : tuple of `SweepRecord`, entry 0 before training.
     best_sweep_ : which of them `model_` is. validation_rows_ : rows held out.
     n_features_in_, image_shape_, device_ : what was found in the data and on the machine.
     order_name_ : the site order used.
@@ -174,7 +176,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 on_step=on_step,
                 on_sweep=on_sweep,
             )
-            self.model_ = model_from_state(result.best, order, dims)
+            self.model_: Model = model_from_state(result.best, order, dims)
         self.history_ = result.history
         self.best_sweep_ = result.best_sweep
         self.validation_rows_ = held_out
@@ -231,11 +233,18 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         The diagonal holds the entropies. Cost O(features^2 levels bond^3).
         """
-        return self._fitted().mutual_information()
+        model = self._fitted()
+        return mutual_information(model.marginals(), model.pair_marginals())
 
     def entanglement(self) -> npt.NDArray[np.float64]:
         """Return the von Neumann entropy of |psi> across every bond of the chain, in nats."""
-        return self._fitted().entanglement()
+        model = self._fitted()
+        if not isinstance(model, MPSModel):
+            raise ArgumentError(
+                "a mixture has no one chain; ask each: [c.entanglement() for c in "
+                "machine.model_.components]"
+            )
+        return model.entanglement()
 
     def entropy(
         self, n_samples: int = 1000, random_state: int | None = None
@@ -335,10 +344,10 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         machine.n_features_in_ = model.features
         return machine
 
-    def _fitted(self) -> MPSModel:
+    def _fitted(self) -> Model:
         if not hasattr(self, "model_"):
             raise NotFittedError("this BornMachine is not trained yet; call fit first")
-        model: MPSModel = self.model_
+        model: Model = self.model_
         return model
 
     def _rng(self, random_state: int | None) -> np.random.Generator:
