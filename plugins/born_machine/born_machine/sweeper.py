@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from born_machine.amplitude import bond_orders
 from born_machine.data import Samples
+from born_machine.missing import GapProblem, gap_problem
 from born_machine.problem import LikelihoodProblem
 from born_machine.settings import Settings
 from born_machine.update import StepRule
@@ -73,7 +73,7 @@ class BondSweeper:
         self._place = place
         self._keep_open = keep_open
         self._samples: Samples | None = None
-        self._problem: LikelihoodProblem | None = None
+        self._problem: LikelihoodProblem | GapProblem | None = None
         self._open: tuple[MPS, Zipper] | None = None
 
     def __call__(
@@ -95,10 +95,9 @@ class BondSweeper:
         samples = self._fuel(number)
         if samples is not self._samples or self._problem is None:
             like = self._place(state.arrays[0])
-            orders = bond_orders(samples, self._dims, like)
-            self._problem = LikelihoodProblem(orders, like, len(samples), rule)
+            self._problem = likelihood_problem(samples, self._dims, like, rule)
             self._samples, self._open = samples, None
-        problem = self._problem = replace(self._problem, rule=rule)
+        problem = self._problem = self._problem.with_rule(rule)
         if self._open is not None and self._open[0] is state:
             zipper = self._open[1]
         else:
@@ -117,6 +116,15 @@ class BondSweeper:
         else:
             self._problem = self._samples = None
         return state, memory, infos
+
+
+def likelihood_problem(
+    samples: Samples, dims: tuple[int, ...], like: Any, rule: StepRule
+) -> LikelihoodProblem | GapProblem:
+    """Return the problem of these samples (sample, site), negative where missing."""
+    if (samples < 0).any():
+        return gap_problem(samples, dims, like, rule)
+    return LikelihoodProblem(bond_orders(samples, dims, like), like, len(samples), rule)
 
 
 def placed(state: MPS, place: Place) -> MPS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tnkit import namespace
 
-__all__ = ["StepRule", "bond_entropy", "gradient_step", "improve"]
+__all__ = ["Evaluate", "StepRule", "bond_entropy", "gradient_step", "improve"]
 
 Array: TypeAlias = Any
 
@@ -36,29 +36,40 @@ class StepRule:
 
 
 Evaluate: TypeAlias = Callable[[Array], tuple[Array, Array]]
-"""A block's objective (0-d, up to a constant), and the ascent direction that lowers it."""
+"""From a block of norm one to a function's value (0-d) and the direction in which it falls."""
 
 
-def improve(block: Array, evaluate: Evaluate, rule: StepRule) -> tuple[Array, Array]:
-    """Return the block after the steps of `rule`, and the objective before them.
+def improve(
+    block: Array, nll: Evaluate, rule: StepRule, penalties: Sequence[tuple[float, Evaluate]] = ()
+) -> tuple[Array, Array]:
+    """Return the block after the steps of `rule` down nll + penalties, and the NLL before them.
 
-    block: (left, first, second, right) of norm one, and so is the result. evaluate is called once
-    a step, and once more for every step looked back on. With `backtracks`, a step that raises the
-    objective is halved that often, then left out.
+    block: (left, first, second, right) of norm one, and so is the result. nll is evaluated once a
+    step, and once more for every step looked back on. With `backtracks`, a step that raises the
+    sum is halved that often, then left out. penalties: (weight, function).
     """
-    value, gradient = _penalised(block, evaluate, rule)
-    before = value
+
+    def total(candidate: Array) -> tuple[Array, Array, Array]:
+        loss, gradient = nll(candidate)
+        value = loss
+        for weight, penalty in penalties:
+            more, fall = penalty(candidate)
+            value = value + weight * more
+            gradient = gradient + fall * weight
+        return loss, value, gradient
+
+    before, value, gradient = total(block)
     for step in range(rule.steps):
         rate = rule.learning_rate
         after = gradient_step(block, gradient, rate, longest=rule.longest)
         if step + 1 < rule.steps or rule.backtracks:
-            new_value, new_gradient = _penalised(after, evaluate, rule)
+            _, new_value, new_gradient = total(after)
             for _ in range(rule.backtracks):
                 if new_value <= value:
                     break
                 rate = 0.5 * rate
                 after = gradient_step(block, gradient, rate, longest=rule.longest)
-                new_value, new_gradient = _penalised(after, evaluate, rule)
+                _, new_value, new_gradient = total(after)
             if rule.backtracks and not new_value <= value:
                 break
             value, gradient = new_value, new_gradient
@@ -68,17 +79,8 @@ def improve(block: Array, evaluate: Evaluate, rule: StepRule) -> tuple[Array, Ar
     return block, before
 
 
-def _penalised(block: Array, evaluate: Evaluate, rule: StepRule) -> tuple[Array, Array]:
-    value, gradient = evaluate(block)
-    if rule.bond_penalty > 0.0:
-        entropy, rise = bond_entropy(block)
-        value = value + rule.bond_penalty * entropy
-        gradient = gradient - rise * rule.bond_penalty
-    return value, gradient
-
-
 def bond_entropy(block: Array) -> tuple[Array, Array]:
-    """Return the Renyi-2 entanglement entropy of a block of norm one, and its gradient.
+    """Return the Renyi-2 entanglement entropy of a block of norm one, and how it falls.
 
     S = -ln sum s^4 over the singular values s of the (left first, second right) matrix M, with
     sum s^2 = 1, and dS/dM = 4 M - 4 M M^+ M / sum s^4. Cost O(bond^3), no decomposition.
@@ -89,7 +91,7 @@ def bond_entropy(block: Array) -> tuple[Array, Array]:
     density = matrix @ matrix.conj().T
     purity = xp.linalg.vector_norm(density.reshape(-1)) ** 2
     cubed = density @ matrix
-    return -xp.log(purity), (matrix * 4.0 - cubed * (4.0 / purity)).reshape(block.shape)
+    return -xp.log(purity), (cubed * (4.0 / purity) - matrix * 4.0).reshape(block.shape)
 
 
 def _shaken(block: Array, rule: StepRule) -> Array:
