@@ -13,9 +13,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from born_machine import BornMachine
-from born_machine.checkpoint import Checkpoint
+from born_machine.checkpoint import AnyCheckpoint, members_of
 from born_machine.data import BUILT_IN, Dataset
+from born_machine.estimator import AUGMENT
+from born_machine.fitting import chains_of
+from born_machine.inputs import MISSING
 from born_machine.likelihood import standard_error
+from born_machine.mixing import WEIGHTS
 from born_machine.ordering import ORDERS
 from born_machine.run import (
     DataSource,
@@ -25,6 +29,7 @@ from born_machine.run import (
     resume_run,
     start_run,
 )
+from born_machine.settings import METHODS
 from tnkit import ArgumentError, StepInfo, TnkitError, atomic_file
 
 __all__ = ["main"]
@@ -162,24 +167,53 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
         flag = "--" + name.replace("_", "-")
         group.add_argument(flag, type=kind, default=default, help=f"{text} ({default})", **more)
 
-    add("max_bond", int, "largest bond dimension", metavar="D")
+    several = "; several with commas: one a sweep"
+    add("max_bond", _schedule(int), "largest bond dimension" + several, metavar="D")
     add("sweeps", int, "at most this many sweeps there and back", metavar="N")
-    add("learning_rate", float, "of the gradient step at a bond", metavar="R")
-    add("value_cutoff", float, "drop singular values below this times the largest", metavar="C")
-    add("cutoff", float, "largest weight discarded at a split", metavar="W")
+    add("learning_rate", _schedule(float), "of the gradient step" + several, metavar="R")
+    add(
+        "value_cutoff",
+        _schedule(float),
+        "drop singular values below this times the largest" + several,
+        metavar="C",
+    )
+    add("cutoff", _schedule(float), "largest weight discarded at a split" + several, metavar="W")
     add("steps", int, "gradient steps at a bond", metavar="N")
     add("patience", int, "stop after so many sweeps without a better NLL", metavar="N")
     add("tolerance", float, "share of the NLL that counts as better", metavar="T")
     add("start", str, "first state", choices=["random", "marginals"])
     add("dtype", str, "of training", choices=["float32", "float64", "complex64", "complex128"])
     add("order", str, "site order", choices=ORDERS)
-    add("augment", str, "train on shifted images too", choices=["auto", "none", "shifts"])
+    add("augment", str, "train on shifted images too", choices=AUGMENT)
+    add("n_machines", int, "machines in different orders, mixed", metavar="N")
+    add("mixture_weights", str, "of the mixture", choices=WEIGHTS)
+    add("method", str, "of training", choices=METHODS)
+    add("optimizer", str, "torch.optim class for all-site", metavar="NAME")
+    add("batch_size", int, "samples a step, all without it", metavar="N")
+    add("batch_per", str, "draw a batch for each", choices=["sweep", "bond"])
+    add("backtracks", int, "halve a step that raises the NLL so often", metavar="N")
+    add("rollback", float, "take a worse sweep back, learning rate times this", metavar="F")
+    add("bond_penalty", float, "weight of the entanglement at a bond", metavar="W")
+    add("entropy_bonus", float, "weight of the entropy of p", metavar="W")
+    add("noise", _schedule(float), "random step at each bond" + several, metavar="S")
+    add("missing", str, "NaN and -1", choices=MISSING)
     add("validation_fraction", _fraction, "share held out", metavar="F")
     add("levels", int, "values a feature takes, if more than the data shows", metavar="D")
     add("device", str, "auto, cpu, cuda or cuda:N", metavar="DEV")
     group.add_argument(
         "--seed", type=int, default=0, dest="random_state", metavar="SEED", help="of everything (0)"
     )
+
+
+def _schedule(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return what reads a number, or several separated by commas, one a sweep."""
+
+    def read(text: str) -> Any:
+        values = [kind(part) for part in text.split(",")]
+        return values if len(values) > 1 else values[0]
+
+    read.__name__ = kind.__name__  # named in argparse's messages
+    return read
 
 
 def _shape(text: str) -> tuple[int, int]:
@@ -297,16 +331,20 @@ def _inspect(options: argparse.Namespace) -> int:
     machine = BornMachine.load(find_model(options.run))
     _check_picture(options.out)
     model = machine.model_
-    bonds, entanglement = model.state.bond_dims, machine.entanglement()
+    chains = chains_of(model)
     entropy, error = machine.entropy()
     dims = sorted(set(model.dims))
     print(f"features        {model.features}, values {', '.join(map(str, dims))}")
     print(f"site order      {machine.order_name_}")
     print(f"numbers         {model.parameters:,}")
-    if bonds:
-        place, strongest = int(np.argmax(bonds)), int(np.argmax(entanglement))
-        print(f"bond dimension  {max(bonds)} at bond {place}, {np.mean(bonds):.1f} on average")
-        print(f"entanglement    {entanglement.max():.3f} nats at bond {strongest}")
+    for number, chain in enumerate(chains):
+        if len(chains) > 1:
+            print(f"machine         {number + 1} of {len(chains)}")
+        bonds, entanglement = chain.bond_dims, chain.entanglement()
+        if bonds:
+            place, strongest = int(np.argmax(bonds)), int(np.argmax(entanglement))
+            print(f"bond dimension  {max(bonds)} at bond {place}, {np.mean(bonds):.1f} on average")
+            print(f"entanglement    {entanglement.max():.3f} nats at bond {strongest}")
     print(f"entropy of p    {entropy:.3f} +- {error:.3f} nats, from 1,000 draws")
     kept = machine.history_[machine.best_sweep_]
     held_out = f", validation {kept.nll_validation:.3f}" if kept.nll_validation is not None else ""
@@ -314,7 +352,10 @@ def _inspect(options: argparse.Namespace) -> int:
     if options.out is not None:
         from born_machine.plots import chain_profile, save_figure
 
-        figure = chain_profile(bonds, entanglement, model.order, machine.image_shape_)
+        first = chains[0]
+        figure = chain_profile(
+            first.bond_dims, first.entanglement(), first.order, machine.image_shape_
+        )
         save_figure(figure, options.out)
     return 0
 
@@ -409,10 +450,11 @@ class _Progress:
                 f"NLL train {float(info.loss):.2f}{self._validation}, bond {info.kept}"
             )
 
-    def sweep(self, checkpoint: Checkpoint) -> None:
+    def sweep(self, checkpoint: AnyCheckpoint) -> None:
         record = checkpoint.history[-1]
         if record.sweep == 0:
-            moves = max(2 * len(checkpoint.state) - 4, 1)
+            members = members_of(checkpoint)
+            moves = len(members) * max(2 * len(members[0].state) - 4, 1)
             self._bar.reset(total=self._sweeps * moves)
         if record.nll_validation is not None:
             self._validation = f", validation {record.nll_validation:.2f}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Order", "hilbert", "raster", "snake"]
+__all__ = ["Order", "hilbert", "orientations", "raster", "snake"]
 
 Order: TypeAlias = npt.NDArray[np.intp]
 """A permutation: site k holds feature order[k]."""
@@ -51,6 +52,33 @@ def hilbert(height: int, width: int) -> Order:
     else:
         path = _curve((0, 0), (height, 0), (0, width))
     return np.array([row * width + column for row, column in path])
+
+
+def orientations(curve: Callable[[int, int], Order], height: int, width: int) -> tuple[Order, ...]:
+    """Return a curve over the pixels turned and mirrored in all eight ways, itself first.
+
+    The first four of a Hilbert curve are different chains, the last four those run backwards (on
+    most squares): itself, transposed, itself upside down, transposed mirrored left to right.
+
+    >>> [order.tolist() for order in orientations(raster, 2, 2)][:4]
+    [[0, 1, 2, 3], [0, 2, 1, 3], [2, 3, 0, 1], [1, 3, 0, 2]]
+    """
+    pixels = np.arange(height * width).reshape(height, width)
+    upright, transposed = curve(height, width), curve(width, height)
+    down, across, both = pixels[::-1], pixels[:, ::-1], pixels[::-1, ::-1]
+    return tuple(
+        grid.ravel()[upright] if kept else grid.T.ravel()[transposed]
+        for grid, kept in (
+            (pixels, True),
+            (pixels, False),
+            (down, True),
+            (across, False),
+            (across, True),
+            (down, False),
+            (both, True),
+            (both, False),
+        )
+    )
 
 
 _Vector: TypeAlias = tuple[int, int]

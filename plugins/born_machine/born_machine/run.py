@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from born_machine.checkpoint import Checkpoint, SweepRecord, load_checkpoint, save_checkpoint
+from born_machine.checkpoint import AnyCheckpoint, SweepRecord, load_checkpoint, save_checkpoint
 from born_machine.data import Dataset, Samples, load_dataset, take_rows
 from born_machine.estimator import BornMachine
 from born_machine.likelihood import independent_nll, standard_error
@@ -76,7 +76,7 @@ def start_run(
     *,
     overwrite: bool = False,
     on_step: Callable[[int, StepInfo], None] | None = None,
-    on_sweep: Callable[[Checkpoint], None] | None = None,
+    on_sweep: Callable[[AnyCheckpoint], None] | None = None,
 ) -> str:
     """Train in a new folder and return the summary.
 
@@ -109,7 +109,7 @@ def resume_run(
     folder: Path,
     *,
     on_step: Callable[[int, StepInfo], None] | None = None,
-    on_sweep: Callable[[Checkpoint], None] | None = None,
+    on_sweep: Callable[[AnyCheckpoint], None] | None = None,
 ) -> str:
     """Go on with an interrupted run exactly from its last checkpoint; return the summary."""
     if (folder / MODEL).exists() and not (folder / CHECKPOINT).exists():
@@ -156,13 +156,13 @@ def _train(
     run: Run,
     dataset: Dataset,
     test_set: Dataset | None,
-    resume: Checkpoint | None,
+    resume: AnyCheckpoint | None,
     on_step: Callable[[int, StepInfo], None] | None,
-    on_sweep: Callable[[Checkpoint], None] | None,
+    on_sweep: Callable[[AnyCheckpoint], None] | None,
 ) -> str:
     about = {"data_sha256": _fingerprint(dataset.samples)}
 
-    def keep(checkpoint: Checkpoint) -> None:
+    def keep(checkpoint: AnyCheckpoint) -> None:
         if len(checkpoint.history) == 1:  # everything has been checked, nothing trained yet
             run.folder.mkdir(parents=True, exist_ok=True)
             # an older run's checkpoint must never meet the new settings
@@ -289,7 +289,7 @@ def _summary(
 ) -> str:
     kept = machine.history_[machine.best_sweep_]
     sweeps = len(machine.history_) - 1
-    bonds = machine.model_.state.bond_dims
+    bonds = machine.model_.bond_dims
     shape = dataset.image_shape
     what = f"{shape[0]} x {shape[1]} images" if shape else f"{dataset.samples.shape[1]} features"
     order = machine.order_name_ + (" (auto)" if machine.order == "auto" else "")
