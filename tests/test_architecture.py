@@ -42,6 +42,7 @@ CORE = {
     "tnkit.mps.environments": 8,
     "tnkit.mps.sweep": 9,
     "tnkit.mps.run": 10,
+    "tnkit.mps.window": 10,
     "tnkit.mps.progress": 11,
     "tnkit.mps.overlap": 9,
     "tnkit.mps.create": 9,

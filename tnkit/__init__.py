@@ -98,6 +98,7 @@ from tnkit.mps.sweep import (
     two_site,
 )
 from tnkit.mps.vidal import BondForm, Vidal, bond_form, from_vidal, to_vidal
+from tnkit.mps.window import Windowed
 from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
@@ -148,6 +149,7 @@ __all__ = [
     "TnkitError",
     "Truncation",
     "Vidal",
+    "Windowed",
     "Zipper",
     "add",
     "adjoint_mpo",
