@@ -7,6 +7,12 @@ from tnkit import plugins
 from tnkit.algorithms.dmrg import DMRGResult, dmrg
 from tnkit.arrays import namespace
 from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
+from tnkit.build.cnf import cnf_network
+from tnkit.build.counting import colouring_network, dimer_network, independent_set_network
+from tnkit.build.lattices import lattice, lattice_positions, random_regular_graph, tree_graph
+from tnkit.build.models import ising_network, pair_network, potts_network
+from tnkit.build.shapes import mera_network, peps_network
+from tnkit.build.uai import read_uai_evidence, uai_network
 from tnkit.contraction import contract, contract_scaled, einsum
 from tnkit.drawing import draw
 from tnkit.errors import (
@@ -149,6 +155,8 @@ __all__ = [
     "bond_form",
     "canonicalize",
     "close_zipper",
+    "cnf_network",
+    "colouring_network",
     "compress",
     "compress_bond",
     "condition",
@@ -157,6 +165,7 @@ __all__ = [
     "contract_bond",
     "contract_scaled",
     "correlation_length",
+    "dimer_network",
     "distance",
     "dmrg",
     "draw",
@@ -174,9 +183,13 @@ __all__ = [
     "ghz_mps",
     "hadamard",
     "identity_mpo",
+    "independent_set_network",
     "inner",
     "insert_site",
+    "ising_network",
     "join",
+    "lattice",
+    "lattice_positions",
     "load",
     "local_expectations",
     "log_inner",
@@ -184,6 +197,7 @@ __all__ = [
     "log_probability",
     "marginal_probabilities",
     "measure",
+    "mera_network",
     "mpo_from_dense",
     "mpo_from_terms",
     "mps_from_dense",
@@ -194,14 +208,19 @@ __all__ = [
     "normalize",
     "open_zipper",
     "orthonormality_errors",
+    "pair_network",
+    "peps_network",
     "permute_sites",
     "plan",
     "plugins",
+    "potts_network",
     "product_mpo",
     "product_mps",
     "project",
     "random_mps",
+    "random_regular_graph",
     "read_archive",
+    "read_uai_evidence",
     "reduced_density_matrix",
     "remove_site",
     "reverse",
@@ -223,8 +242,10 @@ __all__ = [
     "to_dense",
     "to_vidal",
     "trace",
+    "tree_graph",
     "two_point",
     "two_site",
+    "uai_network",
     "variance",
     "verify",
     "w_mps",
