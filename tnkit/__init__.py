@@ -7,10 +7,21 @@ from tnkit import plugins
 from tnkit.algorithms.dmrg import DMRGResult, dmrg
 from tnkit.arrays import namespace
 from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
+from tnkit.build.circuit import Circuit, Gate, light_cone
+from tnkit.build.circuit_networks import (
+    amplitude_network,
+    density_network,
+    expectation_network,
+    state_network,
+)
+from tnkit.build.circuit_sampling import sample_circuit
 from tnkit.build.cnf import cnf_network
 from tnkit.build.counting import colouring_network, dimer_network, independent_set_network
+from tnkit.build.gates import gate_matrix
 from tnkit.build.lattices import lattice, lattice_positions, random_regular_graph, tree_graph
 from tnkit.build.models import ising_network, pair_network, potts_network
+from tnkit.build.qasm import read_qasm
+from tnkit.build.qsim import read_qsim
 from tnkit.build.shapes import mera_network, peps_network
 from tnkit.build.uai import read_uai_evidence, uai_network
 from tnkit.contraction import contract, contract_scaled, einsum
@@ -115,6 +126,7 @@ __all__ = [
     "ArgumentTypeError",
     "BondChange",
     "BondForm",
+    "Circuit",
     "Compressed",
     "ConvergenceError",
     "Cost",
@@ -122,6 +134,7 @@ __all__ = [
     "Equation",
     "FitTarget",
     "FormatError",
+    "Gate",
     "Gauge",
     "Index",
     "IndexNameError",
@@ -148,6 +161,7 @@ __all__ = [
     "add",
     "adjoint_mpo",
     "aklt_mps",
+    "amplitude_network",
     "apply",
     "apply_local",
     "atomic_file",
@@ -165,6 +179,7 @@ __all__ = [
     "contract_bond",
     "contract_scaled",
     "correlation_length",
+    "density_network",
     "dimer_network",
     "distance",
     "dmrg",
@@ -174,11 +189,13 @@ __all__ = [
     "entropies",
     "entropy",
     "expectation",
+    "expectation_network",
     "fidelity",
     "fit",
     "from_einsum",
     "from_networkx",
     "from_vidal",
+    "gate_matrix",
     "gauge_bond",
     "ghz_mps",
     "hadamard",
@@ -190,6 +207,7 @@ __all__ = [
     "join",
     "lattice",
     "lattice_positions",
+    "light_cone",
     "load",
     "local_expectations",
     "log_inner",
@@ -220,12 +238,15 @@ __all__ = [
     "random_mps",
     "random_regular_graph",
     "read_archive",
+    "read_qasm",
+    "read_qsim",
     "read_uai_evidence",
     "reduced_density_matrix",
     "remove_site",
     "reverse",
     "round_trip",
     "sample",
+    "sample_circuit",
     "save",
     "scale",
     "schmidt_values",
@@ -236,6 +257,7 @@ __all__ = [
     "split_chain",
     "split_matrix",
     "split_tensor",
+    "state_network",
     "subtract",
     "swap_sites",
     "sweep",
