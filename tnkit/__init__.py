@@ -4,6 +4,10 @@ Nothing is lost silently, the cost is known first, and structure is checkable.
 """
 
 from tnkit import plugins
+from tnkit.algorithms.approximation import Approximation
+from tnkit.algorithms.belief import BeliefResult, belief_propagation
+from tnkit.algorithms.boundary import boundary_contract
+from tnkit.algorithms.compressed import compressed_contract
 from tnkit.algorithms.dmrg import DMRGResult, dmrg
 from tnkit.arrays import namespace
 from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
@@ -122,8 +126,10 @@ from tnkit.truncation import Truncation
 __all__ = [
     "MPO",
     "MPS",
+    "Approximation",
     "ArgumentError",
     "ArgumentTypeError",
+    "BeliefResult",
     "BondChange",
     "BondForm",
     "Circuit",
@@ -166,13 +172,16 @@ __all__ = [
     "apply_local",
     "atomic_file",
     "basis_mps",
+    "belief_propagation",
     "bond_form",
+    "boundary_contract",
     "canonicalize",
     "close_zipper",
     "cnf_network",
     "colouring_network",
     "compress",
     "compress_bond",
+    "compressed_contract",
     "condition",
     "conj",
     "contract",
