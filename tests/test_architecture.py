@@ -66,6 +66,7 @@ CORE = {
     "tnkit.algorithms.compressed": 14,
     "tnkit.algorithms.belief": 14,
     "tnkit.build.lattices": 8,
+    "tnkit.build.ring": 8,
     "tnkit.build.models": 8,
     "tnkit.build.sources": 8,
     "tnkit.build.counting": 9,

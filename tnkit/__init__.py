@@ -26,6 +26,7 @@ from tnkit.build.lattices import lattice, lattice_positions, random_regular_grap
 from tnkit.build.models import ising_network, pair_network, potts_network
 from tnkit.build.qasm import read_qasm
 from tnkit.build.qsim import read_qsim
+from tnkit.build.ring import ring, ring_expectation, ring_inner, ring_log_norm
 from tnkit.build.shapes import mera_network, peps_network
 from tnkit.build.uai import read_uai_evidence, uai_network
 from tnkit.contraction import contract, contract_scaled, einsum
@@ -269,6 +270,10 @@ __all__ = [
     "reduced_density_matrix",
     "remove_site",
     "reverse",
+    "ring",
+    "ring_expectation",
+    "ring_inner",
+    "ring_log_norm",
     "round_trip",
     "run_sweep",
     "sample",
