@@ -57,7 +57,7 @@ CORE = {
     "tnkit.mps.opsum": 12,
     "tnkit.mps.apply": 12,
     "tnkit.mps.chain": 12,
-    "tnkit.algorithms.lanczos": 12,
+    "tnkit.algorithms.davidson": 12,
     "tnkit.algorithms.dmrg": 13,
     "tnkit.build.ring": 8,
     "tnkit.io": 14,
