@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tnkit.algorithms.davidson import lowest_vector
-from tnkit.arrays import Array, adjoint, is_complex, like, namespace, reshape
+from tnkit.arrays import Array, adjoint, eps, is_complex, like, namespace, reshape
 from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError
 from tnkit.mps.arithmetic import add, chain_of, distance, scale
 from tnkit.mps.compression import compress
@@ -82,7 +82,7 @@ def dmrg(
     method: str = "two-site",
     expand: int | None = None,
     sweeps: int = 20,
-    tolerance: float = 1e-10,
+    tolerance: float = 1e-12,
     variance_tolerance: float | None = None,
     krylov: int = 6,
     orthogonal_to: Sequence[MPS] = (),
@@ -95,9 +95,10 @@ def dmrg(
     `expand` directions (a quarter of max_bond by default): faster for large sites and bonds, and
     nothing is cut from the state it ends in. sweeps: at most, one there and back; it stops where
     a sweep of the last truncation changes the energy by less than tolerance * max(1, |energy|)
-    and, if given, the variance <H^2> - <H>^2 is at most variance_tolerance (measured after every
-    sweep, which costs a third of it). krylov: largest depth of the local solver, which
-    stops where the residual is a tenth of what it was.
+    (or less than the weight that was cut, up to 1e-10 of it) and, if given, the variance
+    <H^2> - <H>^2 is at most variance_tolerance (measured after every sweep, which costs a third
+    of it). krylov: largest depth of the local solver, which stops where the residual is a tenth
+    of what it was.
     orthogonal_to: states that are projected out, for excited states.
 
     on_step: called with the `SweepState` of every bond: `tnkit.progress` shows it, and any of them
@@ -143,6 +144,7 @@ def dmrg(
     state = psi.state
     others = tuple(_like(other, state) for other in orthogonal_to)
     problem = EnergyProblem(_cast(mpo, state.dtype), krylov, others)
+    tolerance = max(tolerance, 8 * eps(state.arrays[0]))
     begun = psi.history or psi.record.moves
     zipper = open_zipper(state, problem, state.centre if begun and state.centre is not None else -1)
     run = SweepState(zipper, None, psi.record, psi.history)
@@ -192,7 +194,8 @@ def _settled(
     history: tuple[SweepRecord, ...], tolerance: float, variance_tolerance: float | None
 ) -> bool:
     before, last = history[-2:]
-    if not abs(last.loss - before.loss) < tolerance * max(1.0, abs(last.loss)):
+    least = max(tolerance, min(1e-10, last.discarded_weight))  # what is cut shakes the energy
+    if not abs(last.loss - before.loss) < least * max(1.0, abs(last.loss)):
         return False
     return variance_tolerance is None or (last.variance or 0.0) <= variance_tolerance
 
