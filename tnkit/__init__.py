@@ -78,21 +78,27 @@ from tnkit.mps.overlap import (
     to_dense,
 )
 from tnkit.mps.product import adjoint_mpo, multiply, trace, variance
+from tnkit.mps.progress import describe, progress
 from tnkit.mps.report import Compressed
+from tnkit.mps.run import Paused, SweepRecord, SweepState, pause, run_sweep, schedule
 from tnkit.mps.sampling import log_probability, sample
 from tnkit.mps.state import MPS, Gauge
 from tnkit.mps.sweep import (
+    Expanding,
     Move,
     Problem,
+    SiteProblem,
     StepInfo,
     Zipper,
     close_zipper,
+    one_site,
     open_zipper,
     round_trip,
     sweep,
     two_site,
 )
 from tnkit.mps.vidal import BondForm, Vidal, bond_form, from_vidal, to_vidal
+from tnkit.mps.window import Windowed
 from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
@@ -114,6 +120,7 @@ __all__ = [
     "Cost",
     "DMRGResult",
     "Equation",
+    "Expanding",
     "FitTarget",
     "FormatError",
     "Gauge",
@@ -125,19 +132,24 @@ __all__ = [
     "Move",
     "NonFiniteError",
     "OpSum",
+    "Paused",
     "Plan",
     "Problem",
     "ScaleError",
     "Scaled",
+    "SiteProblem",
     "SizeError",
     "Split",
     "Step",
     "StepInfo",
+    "SweepRecord",
+    "SweepState",
     "Tensor",
     "TensorNetwork",
     "TnkitError",
     "Truncation",
     "Vidal",
+    "Windowed",
     "Zipper",
     "add",
     "adjoint_mpo",
@@ -157,6 +169,7 @@ __all__ = [
     "contract_bond",
     "contract_scaled",
     "correlation_length",
+    "describe",
     "distance",
     "dmrg",
     "draw",
@@ -192,13 +205,16 @@ __all__ = [
     "namespace",
     "norm",
     "normalize",
+    "one_site",
     "open_zipper",
     "orthonormality_errors",
+    "pause",
     "permute_sites",
     "plan",
     "plugins",
     "product_mpo",
     "product_mps",
+    "progress",
     "project",
     "random_mps",
     "read_archive",
@@ -206,9 +222,11 @@ __all__ = [
     "remove_site",
     "reverse",
     "round_trip",
+    "run_sweep",
     "sample",
     "save",
     "scale",
+    "schedule",
     "schmidt_values",
     "simplify",
     "site_operators",

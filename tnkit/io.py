@@ -2,7 +2,7 @@
 
 An archive is an uncompressed npz (a zip of .npy members, readable with `numpy.load`) plus a
 `manifest.json` that holds the kind, the format version, the metadata, and for every array its
-dtype, shape and SHA-256.
+dtype, shape and SHA-256; the manifest carries its own.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import math
 import os
 import tempfile
+import tokenize
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +24,9 @@ import numpy as np
 from tnkit.arrays import to_numpy
 from tnkit.errors import ArgumentTypeError, FormatError
 from tnkit.mps.operator import MPO
+from tnkit.mps.run import Paused, SweepRecord
 from tnkit.mps.state import MPS, Gauge
+from tnkit.sealed import seal, unseal
 
 __all__ = ["atomic_file", "load", "read_archive", "save", "write_archive"]
 
@@ -101,7 +103,7 @@ def write_archive(
         "metadata": dict(metadata),
         "arrays": entries,
     }
-    text = json.dumps(manifest, indent=1, allow_nan=False).encode()
+    text = seal(manifest).encode()
     with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_MANIFEST, text)
         for name, content in members.items():
@@ -127,15 +129,14 @@ def read_archive(
         raise FormatError(f"{path}: {error}") from None
     except (
         zipfile.BadZipFile,
-        KeyError,
-        ValueError,
-        TypeError,
+        tokenize.TokenError,  # of NumPy's header reader
+        ArithmeticError,
         AttributeError,
         EOFError,
-        NotImplementedError,
+        LookupError,
         RuntimeError,
-        OverflowError,
-        RecursionError,
+        TypeError,
+        ValueError,
     ) as error:
         raise FormatError(
             f"{path}: not a readable tnkit archive of kind {kind!r} ({error})"
@@ -149,8 +150,8 @@ def _read_manifest(archive: zipfile.ZipFile, kind: str) -> dict[str, Any]:
             raise FormatError(f"member {info.filename!r} is compressed; archives are not")
     if archive.getinfo(_MANIFEST).file_size > _LARGEST_MANIFEST:
         raise FormatError("the manifest is larger than 64 MiB")
-    manifest = json.loads(archive.read(_MANIFEST))
-    if not isinstance(manifest, dict) or manifest.get("format") != "tnkit":
+    manifest = unseal(archive.read(_MANIFEST))
+    if manifest.get("format") != "tnkit":
         raise FormatError("the manifest is not tnkit's")
     if manifest["version"] != _VERSION:
         raise FormatError(
@@ -181,10 +182,11 @@ def _read_array(archive: zipfile.ZipFile, name: str, entry: dict[str, Any]) -> n
     return np.frombuffer(content, dtype=dtype, offset=offset).reshape(shape).copy()
 
 
-def save(path: str | os.PathLike[str], value: MPS | MPO) -> None:
-    """Save a state or operator: arrays, site names, gauge, scale; atomically, without pickle.
+def save(path: str | os.PathLike[str], value: MPS | MPO | Paused) -> None:
+    """Save a state, an operator or a paused run: atomically, without pickle.
 
-    Arrays of any library are stored bit for bit. Raises `ArgumentTypeError` for anything else.
+    Site names, gauge, scale and a run's history come back with the arrays. Arrays of any library
+    are stored bit for bit. Raises `ArgumentTypeError` for anything else.
 
     >>> from tnkit.mps.create import random_mps
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -192,17 +194,38 @@ def save(path: str | os.PathLike[str], value: MPS | MPO) -> None:
     ...     load(Path(folder) / "psi.npz")
     MPS(4 sites, site_dim 2, bond_dim 2, float64, centre 0)
     """
+    run: dict[str, Any] = {}
+    if isinstance(value, Paused):
+        run = {"run": [_plain(record) for record in (value.record, *value.history)]}
+        value = value.state
     if not isinstance(value, MPS | MPO):
-        raise ArgumentTypeError(f"expected an MPS or an MPO, got {type(value).__name__}")
+        raise ArgumentTypeError(f"expected an MPS, MPO or Paused run, got {type(value).__name__}")
     metadata: dict[str, Any] = {"sites": list(value.sites), "log_scale": value.log_scale}
     if isinstance(value, MPS):
         metadata["gauge"] = [value.gauge.left, value.gauge.right]
     arrays = {f"site_{k}": array for k, array in enumerate(value.arrays)}
-    write_archive(path, "mps" if isinstance(value, MPS) else "mpo", metadata, arrays)
+    write_archive(path, "mps" if isinstance(value, MPS) else "mpo", metadata | run, arrays)
+
+
+def _plain(record: SweepRecord) -> list[Any]:
+    return [None if record.loss is None else float(record.loss), *record[1:]]
+
+
+def _record(plain: Any) -> SweepRecord:
+    loss, max_bond, discarded_weight, seconds, moves, variance = plain
+    numbers = [value for value in (loss, variance) if value is not None]
+    if not all(isinstance(value, float) for value in (*numbers, discarded_weight, seconds)):
+        raise ValueError(f"sweep record {plain} is impossible")
+    if not all(isinstance(value, int) and value >= 0 for value in (max_bond, moves)):
+        raise ValueError(f"sweep record {plain} is impossible")
+    return SweepRecord(loss, max_bond, discarded_weight, seconds, moves, variance)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Load what `save` wrote, an MPS or MPO of NumPy arrays. Raises `FormatError` or OSError."""
+    """Load what `save` wrote: an MPS, MPO or Paused run, of NumPy arrays.
+
+    Raises `FormatError` where the file is not one of them or damaged, OSError where unreadable.
+    """
     try:
         kind = "mps"
         metadata, arrays = read_archive(path, kind)
@@ -224,6 +247,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         gauge = Gauge(int(left), int(right))
         if not (0 <= gauge.left <= len(psi) and 0 <= gauge.right <= len(psi)):
             raise ValueError(f"gauge {metadata['gauge']} is impossible")
-    except (KeyError, ValueError, TypeError) as error:
+        psi = MPS(psi.arrays, psi.sites, gauge, scale)
+        if "run" not in metadata:
+            return psi
+        record, *history = (_record(plain) for plain in metadata["run"])
+        return Paused(psi, record, tuple(history))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: not a {kind} ({error})") from None
-    return MPS(psi.arrays, psi.sites, gauge, scale)

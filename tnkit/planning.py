@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from tnkit.network import TensorNetwork
 from tnkit.notation import Equation, parse, shorten
 from tnkit.pairwise import run
 from tnkit.program import Labels, Pair, Program, compile_path, depth_first, oriented, reduce_inputs
+from tnkit.sealed import seal, unseal
 from tnkit.search import Progress, find_path, path_cost
 from tnkit.slicing import choose_slices
 
@@ -260,7 +260,7 @@ class Plan:
 
     def to_json(self) -> str:
         """Return the plan as JSON text; the same for the same plan, on every machine."""
-        return json.dumps(
+        return seal(
             {
                 "format": _FORMAT,
                 "version": _VERSION,
@@ -273,15 +273,14 @@ class Plan:
                 "sliced": self.sliced,
                 "memory_limit": self.memory_limit,
                 "multiplications": self.cost.multiplications,
-            },
-            ensure_ascii=False,
+            }
         )
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
         """Return the plan that `to_json` wrote; raises `FormatError` for anything else."""
         try:
-            found = json.loads(text)
+            found = unseal(text)
             if found["format"] != _FORMAT:
                 raise FormatError(f"not a plan: the format is {found['format']!r}")
             if found["version"] != _VERSION:
@@ -298,13 +297,12 @@ class Plan:
                 tuple(map(str, found["sliced"])),
                 None if found["memory_limit"] is None else int(found["memory_limit"]),
             )
-        except FormatError:
-            raise
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+            said = int(found["multiplications"])
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise FormatError(f"not a plan written by to_json: {error}") from error
-        if made.cost.multiplications != found["multiplications"]:
+        if made.cost.multiplications != said:
             raise FormatError(
-                f"the plan says {found['multiplications']} multiplications, its path gives "
+                f"the plan says {said} multiplications, its path gives "
                 f"{made.cost.multiplications}; the text was changed"
             )
         return made

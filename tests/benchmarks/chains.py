@@ -1,8 +1,8 @@
 """W3, W4 and W6: canonicalise and compress, overlaps and operators, sampling.
 
-``python tests/benchmarks/chains.py [w3|w4|w6 ...] [--bond 64 128] [--rounds 5]`` prints one JSON
-line a contender: tnkit, the peers that are installed, plain NumPy, and the limit, which is the
-sum of the LAPACK and GEMM calls alone. Answers are checked before anything is timed; times are
+``python tests/benchmarks/chains.py [w3|w4|w6 ...] [--bond 64 128] [--dtype float64 complex128]
+[--rounds 5]`` prints one JSON line a contender: tnkit, the peers that are installed, plain NumPy,
+and the limit, which is the sum of the LAPACK and GEMM calls alone. Answers are checked; times are
 process CPU seconds of one thread, the median of interleaved rounds. Not collected by pytest.
 """
 
@@ -13,29 +13,34 @@ import json
 import os
 import statistics
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from peers import from_peer, peer, to_quimb, to_tenpy
 
 import tnkit
 
 LENGTH = 100
 
 
-def random_arrays(length: int, bond: int, decay: float, seed: int = 0) -> list[np.ndarray]:
+def random_arrays(
+    length: int, bond: int, decay: float, seed: int = 0, dtype: str = "float64"
+) -> list[np.ndarray]:
     """Return open-chain arrays with a decaying bond spectrum and norm about one, not canonical."""
     rng = np.random.default_rng(seed)
     arrays = []
     block = np.ones((1, 1))
     for i in range(length):
         l, r = (min(bond, 2 ** min(j, length - j, 30)) for j in (i, i + 1))
-        array = rng.standard_normal((l, 2, r)) * np.exp(-decay * np.arange(r) / r)
+        array = rng.standard_normal((l, 2, r)).astype(dtype)
+        if dtype == "complex128":
+            array += 1j * rng.standard_normal((l, 2, r))
+        array *= np.exp(-decay * np.arange(r) / r)
         array /= np.linalg.norm(array)
-        block = np.einsum("ab,apc,bpd->cd", block, array, array, optimize=True)
+        block = np.einsum("ab,apc,bpd->cd", block, array.conj(), array, optimize=True)
         size = np.linalg.norm(block)
         block = block / size
         arrays.append(np.ascontiguousarray(array / np.sqrt(size)))
@@ -96,9 +101,9 @@ def numpy_compress(arrays: list[np.ndarray], kept: int) -> list[np.ndarray]:
     return arrays
 
 
-def w3(bond: int, rounds: int) -> None:
+def w3(bond: int, rounds: int, dtype: str) -> None:
     """Canonicalise and compress to half the bond, 100 sites."""
-    arrays = random_arrays(LENGTH, bond, 8.0)
+    arrays = random_arrays(LENGTH, bond, 8.0, dtype=dtype)
     psi = tnkit.MPS.from_arrays(arrays)
     kept = bond // 2
     rule = tnkit.Truncation(max_bond=kept)
@@ -143,24 +148,39 @@ def w3(bond: int, rounds: int) -> None:
             return q
 
         contenders["quimb"] = by_quimb
+    tenpy = peer("tenpy.networks.mps")
+    if tenpy:
+        whole = to_tenpy(tenpy, arrays)
+
+        def by_tenpy() -> Any:
+            t = whole.copy()
+            t.compress_svd({"chi_max": kept, "svd_min": None, "trunc_cut": None})
+            return t
+
+        contenders["TeNPy"] = by_tenpy
+    seemps = peer("seemps.state")
+    if seemps:
+        cut = seemps.Strategy(tolerance=0.0, max_bond_dimension=kept, normalize=False)
+
+        def by_seemps() -> Any:
+            moved = seemps.CanonicalMPS(arrays, center=LENGTH - 1, strategy=seemps.NO_TRUNCATION)
+            return seemps.CanonicalMPS(seemps.MPS(list(moved)), center=0, strategy=cut)
+
+        contenders["seemps"] = by_seemps
 
     def check(value: Any) -> float:
         if not isinstance(value, tnkit.MPS):
-            if not isinstance(value, list):
-                value.permute_arrays("lpr")
-                value = list(value.arrays)
-                value[0], value[-1] = value[0].reshape(1, 2, -1), value[-1].reshape(-1, 2, 1)
-            value = tnkit.MPS.from_arrays(value)
+            value = tnkit.MPS.from_arrays(from_peer(value))
         assert max(value.bond_dims) == kept
         return 1.0 - tnkit.fidelity(psi, value)
 
-    report("W3", f"bond {bond} to {kept}", race(contenders, rounds), check)
+    report("W3", f"bond {bond} to {kept} {dtype}", race(contenders, rounds), check)
     del tall
 
 
-def w4(bond: int, rounds: int) -> None:
+def w4(bond: int, rounds: int, dtype: str) -> None:
     """Overlap, and the expectation of the Heisenberg operator, 100 sites."""
-    one = random_arrays(LENGTH, bond, 3.0)
+    one = random_arrays(LENGTH, bond, 3.0, dtype=dtype)
     rng = np.random.default_rng(5)
     two = [
         a + 0.02 * np.linalg.norm(a) / np.sqrt(a.size) * rng.standard_normal(a.shape) for a in one
@@ -173,13 +193,13 @@ def w4(bond: int, rounds: int) -> None:
     wide, tall = one[50].reshape(bond, -1), np.ascontiguousarray(one[50].reshape(-1, bond).T)
     slim = one[50].reshape(-1, bond)
 
-    def by_hand() -> float:
+    def by_hand() -> complex:
         block = np.ones((1, 1))
         for x, y in zip(one, two, strict=True):
             l, d, r = y.shape
             half = (block @ y.reshape(l, d * r)).reshape(-1, r)
-            block = x.reshape(-1, r).T @ half
-        return float(block[0, 0])
+            block = x.reshape(-1, r).conj().T @ half
+        return complex(block[0, 0])
 
     def limit() -> None:
         for _ in range(LENGTH - 2):
@@ -194,14 +214,18 @@ def w4(bond: int, rounds: int) -> None:
     quimb, seemps = peer("quimb.tensor"), peer("seemps.state")
     if quimb:
         qa, qb = to_quimb(quimb, one), to_quimb(quimb, two)
-        contenders["quimb"] = lambda: qa.overlap(qb)
+        contenders["quimb"] = lambda: qb.overlap(qa)  # the argument is the bra
     if seemps:
         sa, sb = seemps.MPS(list(one)), seemps.MPS(list(two))
         contenders["seemps"] = lambda: seemps.scprod(sa, sb)
+    tenpy = peer("tenpy.networks.mps")
+    if tenpy:
+        ta, tb = to_tenpy(tenpy, one), to_tenpy(tenpy, two)
+        contenders["TeNPy"] = lambda: ta.overlap(tb)
     exact = by_hand()
     report(
         "W4 overlap",
-        f"bond {bond}",
+        f"bond {bond} {dtype}",
         race(contenders, rounds * 4),
         lambda v: abs(complex(v) - exact) / abs(exact),
     )
@@ -224,17 +248,27 @@ def w4(bond: int, rounds: int) -> None:
         operators = __import__("seemps.operators", fromlist=["MPO"])
         sh = operators.MPO([w.transpose(0, 2, 3, 1) for w in tensors])
         contenders["seemps"] = lambda: sh.expectation(sa)
+    if tenpy:
+        chain = peer("tenpy.models.spins").SpinChain(
+            {"L": LENGTH, "S": 0.5, "Jx": 1.0, "Jy": 1.0, "Jz": 1.0, "conserve": None}
+            | {"bc_MPS": "finite", "sort_charge": False}
+        )
+        on_chain = to_tenpy(tenpy, one, sites=chain.lat.mps_sites())
+        contenders["TeNPy"] = lambda: chain.H_MPO.expectation_value(on_chain)
     exact = tnkit.inner(a, tnkit.apply(mpo, a, method="exact").state)
     report(
         "W4 operator of bond 5",
-        f"bond {bond}",
+        f"bond {bond} {dtype}",
         race(contenders, rounds * 2),
         lambda v: abs(complex(v) - exact) / abs(exact),
     )
 
 
 def w6(rounds: int) -> None:
-    """A thousand samples of a 784-site state of bond 100, in one batch."""
+    """A thousand samples of a 784-site state of bond 100, in one batch.
+
+    quimb and TeNPy draw one at a time: they draw two, and their time is multiplied.
+    """
     length, bond, count = 784, 100, 1000
     psi = tnkit.canonicalize(tnkit.MPS.from_arrays(random_arrays(length, bond, 6.0)), 0)
     psi = tnkit.normalize(psi)
@@ -255,25 +289,25 @@ def w6(rounds: int) -> None:
 
     def check(value: Any) -> float:
         deviation = np.sqrt(np.maximum(exact * (1 - exact), 1e-6) / count)
+        deviation = deviation * np.sqrt(count / len(value))
         return float(np.sqrt((((value.mean(axis=0) - exact) / deviation) ** 2).mean()))
 
-    report("W6 (deviation: rms z-score)", "1000 samples", race(contenders, rounds), check)
-
-
-def peer(name: str) -> Any:
-    """Return a module, or None where it is not installed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return __import__(name, fromlist=["_"])
-        except ImportError:
-            return None
-
-
-def to_quimb(quimb: Any, arrays: list[np.ndarray]) -> Any:
-    """Return a quimb state of (left, site, right) arrays."""
-    inner = [np.ascontiguousarray(a.transpose(0, 2, 1)) for a in arrays[1:-1]]
-    return quimb.MatrixProductState([arrays[0][0].T, *inner, arrays[-1][..., 0]], shape="lrp")
+    found = race(contenders, rounds)
+    few = 2
+    slow: dict[str, Callable[[], Any]] = {}
+    quimb, tenpy = peer("quimb.tensor"), peer("tenpy.networks.mps")
+    if quimb:
+        q = to_quimb(quimb, list(psi.arrays))
+        slow["quimb"] = lambda: np.array([x for x, _ in q.sample(few, seed=5)])
+    if tenpy:
+        t = to_tenpy(tenpy, list(psi.arrays))
+        rng = np.random.default_rng(5)
+        slow["TeNPy"] = lambda: np.array([t.sample_measurements(rng=rng)[0] for _ in range(few)])
+    for name, run in slow.items():
+        start = time.process_time()
+        drawn = run()
+        found[name] = ((time.process_time() - start) * count / few, drawn)
+    report("W6 (deviation: rms z-score)", "1000 samples", found, check)
 
 
 def main() -> None:
@@ -281,13 +315,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", nargs="*", default=["w3", "w4", "w6"])
     parser.add_argument("--bond", nargs="*", type=int, default=[64, 128])
+    parser.add_argument("--dtype", nargs="*", default=["float64"])
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     for bond in options.bond:
-        if "w3" in options.work:
-            w3(bond, options.rounds)
-        if "w4" in options.work:
-            w4(bond, options.rounds)
+        for dtype in options.dtype:
+            if "w3" in options.work:
+                w3(bond, options.rounds, dtype)
+            if "w4" in options.work:
+                w4(bond, options.rounds, dtype)
     if "w6" in options.work:
         w6(options.rounds)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 import tnkit
+from tnkit.sealed import seal, unseal
 
 
 @pytest.fixture
@@ -47,9 +47,7 @@ def drop_the_array(members: dict[str, bytes]) -> None:
 
 def edit_manifest(**fields: Any) -> Any:
     def change(members: dict[str, bytes]) -> None:
-        members["manifest.json"] = json.dumps(
-            json.loads(members["manifest.json"]) | fields
-        ).encode()
+        members["manifest.json"] = seal(unseal(members["manifest.json"]) | fields).encode()
 
     return change
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import tnkit
 from tnkit import Equation, Plan, plan, planning
+from tnkit.sealed import seal, unseal
 
 SHAPES = [(2, 3), (3, 4), (4, 2)]
 
@@ -96,11 +97,11 @@ def plans(draw: st.DrawFn) -> tuple[Plan, list[Any]]:
     inner = [x for x in used if x not in output and sizes[x] > 1]
     if inner:
         cut = draw(st.lists(st.sampled_from(inner), unique=True))
-        text = json.loads(made.to_json()) | {"sliced": cut}
+        text = unseal(made.to_json()) | {"sliced": cut}
         text["multiplications"] = planning._compiled(
             made.inputs, made.output, made.shapes, "float64", "x", made.path, tuple(cut), None
         ).cost.multiplications
-        made = Plan.from_json(json.dumps(text))
+        made = Plan.from_json(seal(text))
     return made, [np.ones(shape) for shape in shapes]
 
 
@@ -167,18 +168,19 @@ def test_json_and_pickle_round_trip(drawn: tuple[Plan, list[Any]]) -> None:
 
 DAMAGE = {
     "not json": (lambda d: "{", "not a plan written by to_json"),
-    "another format": (lambda d: json.dumps(d | {"format": "x"}), "the format is 'x'"),
-    "a later version": (lambda d: json.dumps(d | {"version": 2}), "reads version 1"),
-    "a missing part": (lambda d: json.dumps({"format": "tnkit.plan", "version": 1}), "inputs"),
-    "another path": (lambda d: json.dumps(d | {"path": [[0, 1], [0, 2]]}), "does not contract 3"),
-    "a cut output": (lambda d: json.dumps(d | {"sliced": ["nope"]}), "not nope"),
-    "other shapes": (lambda d: json.dumps(d | {"shapes": [[2, 9], [9, 4], [4, 2]]}), "was changed"),
+    "an edited text": (lambda d: json.dumps(d | {"sha256": "0"}), "does not match"),
+    "another format": (lambda d: seal(d | {"format": "x"}), "the format is 'x'"),
+    "a later version": (lambda d: seal(d | {"version": 2}), "reads version 1"),
+    "a missing part": (lambda d: seal({"format": "tnkit.plan", "version": 1}), "inputs"),
+    "another path": (lambda d: seal(d | {"path": [[0, 1], [0, 2]]}), "does not contract 3"),
+    "a cut output": (lambda d: seal(d | {"sliced": ["nope"]}), "not nope"),
+    "other shapes": (lambda d: seal(d | {"shapes": [[2, 9], [9, 4], [4, 2]]}), "was changed"),
 }
 
 
 @pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE.keys())
 def test_a_damaged_plan_is_refused(damage: Any, message: str) -> None:
-    text = json.loads(plan("ij,jk,ki->", shapes=SHAPES).to_json())
+    text = unseal(plan("ij,jk,ki->", shapes=SHAPES).to_json())
     with pytest.raises(tnkit.FormatError, match=message):
         Plan.from_json(damage(text))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from tnkit.arrays import Array, eps, namespace, promote, rescale, reshape
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.mps.arithmetic import chain_of, like_chain
-from tnkit.mps.compression import METHODS, budget_for, compress
+from tnkit.mps.compression import METHODS, budget_for, compress, refine
+from tnkit.mps.fit import FitTarget
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.operator import MPO
 from tnkit.mps.overlap import log_inner, log_norm
@@ -42,7 +44,8 @@ def apply(
         then `tnkit.compress` by that method. "zipup": the product is cut while it is formed, bond
         by bond from the first site (a state only); it never holds the whole product, but its cuts
         are not optimal, and error_bound is found afterwards from norms and an overlap, which
-        resolves sqrt(eps) |mpo psi| at best.
+        resolves sqrt(eps) |mpo psi| at best. "fit" on a state: "zipup", then sweeps that bring it
+        nearer to the product, which is never formed (`tnkit.fit`).
 
     The other arguments, the report and the errors are those of `tnkit.compress`; `SizeError` where
     sites differ. With the default truncation nothing but rounding noise is dropped.
@@ -58,8 +61,13 @@ def apply(
             f"expected an MPO and an MPS or MPO, got {type(mpo).__name__} and "
             f"{type(target).__name__}"
         )
-    if method == "zipup" and isinstance(target, MPS):
+    if method in ("zipup", "fit") and isinstance(target, MPS):
         zipped: Any = _zip_up(mpo, target, truncation, error_budget, fidelity)
+        if method == "fit":
+            budget = None if error_budget is None else error_budget**2
+            zipped = refine(zipped, FitTarget(1.0, target, mpo), truncation, budget)
+            true = _distance(mpo, target, zipped.state)[1] if fidelity else None
+            zipped = replace(zipped, fidelity=true, method="fit")
         return zipped  # type: ignore[no-any-return]
     if method not in ("exact", *METHODS):
         raise ArgumentError(

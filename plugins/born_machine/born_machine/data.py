@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -52,6 +53,8 @@ class Dataset:
 
 
 _MOST_SHIFTED = 20_000
+_MOST_DEFLATED = 1032
+"""Bytes that one byte of deflated data can stand for, at most."""
 
 
 def check_samples(
@@ -247,17 +250,54 @@ def _read_file(path: Path, key: str | None) -> npt.NDArray[Any]:
             f"got {path.suffix or 'no ending'}"
         )
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if path.suffix == ".npy" and isinstance(loaded, np.ndarray):
-            if key is not None:
-                raise FormatError(f"{path}: key {key!r} was given, but a .npy holds one array")
-            return loaded
-        with loaded:
-            return np.asarray(loaded[_pick_key(path, loaded.files, key)])
+        return _read_npy(path, key) if path.suffix == ".npy" else _read_npz(path, key)
     except FormatError:
         raise
-    except (ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        tokenize.TokenError,  # of NumPy's header reader
+        zlib.error,
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise FormatError(f"{path}: not a readable {path.suffix} file ({error})") from None
+
+
+def _read_npy(path: Path, key: str | None) -> npt.NDArray[Any]:
+    if key is not None:
+        raise FormatError(f"{path}: key {key!r} was given, but a .npy holds one array")
+    with path.open("rb") as file:
+        return _read_array(file, path.stat().st_size)
+
+
+def _read_npz(path: Path, key: str | None) -> npt.NDArray[Any]:
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        member = archive.getinfo(f"{_pick_key(path, names, key)}.npy")
+        if member.file_size > _MOST_DEFLATED * member.compress_size + 2**16:
+            raise ValueError("a member says it is larger than its compressed bytes can be")
+        with archive.open(member) as file:
+            return _read_array(file, member.file_size)
+
+
+def _read_array(file: Any, size: int) -> npt.NDArray[Any]:
+    """Read one .npy of `size` bytes; nothing is allocated for more than that."""
+    if np.lib.format.read_magic(file) == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        raise ValueError("a .npy header that no table of numbers needs")
+    if dtype.kind not in "biuf":
+        raise ValueError(f"expected an array of numbers, got dtype {dtype}")
+    if math.prod(shape) * dtype.itemsize != size - file.tell():
+        raise ValueError(f"its header says {dtype} of shape {shape}, its {size} bytes do not fit")
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
 
 
 _TEXT = {".csv": ",", ".amat": None, ".txt": None}
@@ -289,12 +329,18 @@ def _read_idx(path: Path, key: str | None) -> npt.NDArray[Any]:
     if key is not None:
         raise FormatError(f"{path}: key {key!r} was given, but an idx file holds one array")
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        axes = content[3]
-        shape = tuple(int(n) for n in np.frombuffer(content, ">i4", count=axes, offset=4))
-        if content[:3] != b"\0\0\x08" or len(content) - 4 - 4 * axes != math.prod(shape):
-            raise ValueError(f"its header says unsigned bytes {shape}, the file does not fit")
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            magic = file.read(4)
+            if magic[:3] != b"\0\0\x08":
+                raise ValueError("it does not begin as unsigned bytes do")
+            shape = tuple(map(int, np.frombuffer(file.read(4 * magic[3]), ">u4")))
+            count = math.prod(shape)
+            if count > _MOST_DEFLATED * path.stat().st_size + 2**16:
+                raise ValueError(f"its header says {shape}, more than the file can hold")
+            content = file.read(count + 1)
+        if len(content) != count:
+            raise ValueError(f"its header says {shape}, the file does not fit")
+        return np.frombuffer(content, np.uint8).reshape(shape)
     except (ValueError, IndexError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FormatError(f"{path}: not a readable idx file ({error})") from None
 

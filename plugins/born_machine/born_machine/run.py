@@ -183,6 +183,8 @@ def _train(
     _write_history(run.folder, machine.history_)
     text = _report(run, machine, dataset, test_set)
     (run.folder / CHECKPOINT).unlink(missing_ok=True)
+    for path in run.folder.glob(".*~"):  # what writes cut short by a kill have left
+        path.unlink()
     return text
 
 

@@ -14,7 +14,7 @@ import tnkit
 from tnkit import MPS, Truncation
 from tnkit.testing import assert_canonical, assert_same_state, dense, on, operators, states
 
-METHODS = ["svd", "density", "randomised"]
+METHODS = ["svd", "density", "randomised", "fit"]
 menu = pytest.mark.parametrize("method", METHODS)
 
 
@@ -105,6 +105,20 @@ def test_the_true_fidelity_on_request(method: str) -> None:
     assert found.method == method
 
 
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_fit_is_nearer_than_the_cuts_it_starts_from(seed: int) -> None:
+    rule = Truncation(max_bond=4)
+    psi = tnkit.random_mps(10, bond_dim=12, seed=seed)
+    cut, fitted = (tnkit.compress(psi, rule, method=m) for m in ("svd", "fit"))
+    assert tnkit.distance(psi, fitted.state) < tnkit.distance(psi, cut.state)
+    rng = np.random.default_rng(seed)
+    parts = [tnkit.product_mpo(rng.standard_normal((10, 3, 2))) for _ in range(2)]
+    mpo = tnkit.add(*parts)  # two values a site go in, three come out
+    exact = tnkit.apply(mpo, psi, method="exact").state
+    zipped, fitted = (tnkit.apply(mpo, psi, rule, method=m).state for m in ("zipup", "fit"))
+    assert tnkit.distance(exact, fitted) < tnkit.distance(exact, zipped)
+
+
 def test_what_a_random_sketch_misses_is_counted() -> None:
     psi = tnkit.random_mps(16, bond_dim=60, seed=3)  # a sketch 30 wide of a space of 40
     found = tnkit.compress(psi, Truncation(max_bond=20), method="randomised", seed=0, fidelity=True)
@@ -131,7 +145,7 @@ def test_randomised_repeats_and_comes_close_to_the_best() -> None:
 
 def test_wrong_requests_say_what_to_do() -> None:
     psi = tnkit.random_mps(4, bond_dim=2, seed=0)
-    with pytest.raises(tnkit.ArgumentError, match="use one of svd, density, randomised"):
+    with pytest.raises(tnkit.ArgumentError, match="use one of svd, density, randomised, fit"):
         tnkit.compress(psi, method="magic")
     with pytest.raises(tnkit.ArgumentError, match="max_bond"):
         tnkit.compress(psi, method="randomised")
@@ -151,7 +165,7 @@ def test_operators_compress_like_states(data: st.DataObject) -> None:
     assert_same_state(found.state, tnkit.scale(mpo, 2.0))
 
 
-@pytest.mark.parametrize("method", ["exact", "svd", "density", "randomised", "zipup"])
+@pytest.mark.parametrize("method", ["exact", "svd", "density", "randomised", "fit", "zipup"])
 @given(data=st.data())
 def test_applying_an_operator_by_every_method(
     backend: Any, method: str, data: st.DataObject

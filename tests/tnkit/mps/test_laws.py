@@ -272,6 +272,24 @@ def test_permuting_sites_permutes_the_axes(backend: Any, psi: MPS, data: st.Data
 
 
 @given(psi=states(min_sites=2), data=st.data())
+def test_swapping_two_sites_swaps_their_axes(psi: MPS, data: st.DataObject) -> None:
+    i, j = (data.draw(st.integers(0, len(psi) - 1)) for _ in range(2))
+    report = tnkit.swap_sites(psi, i, psi.sites[j])
+    x = values(psi)
+    assert_canonical(report.state)
+    assert np.allclose(
+        values(report.state),
+        x.swapaxes(i, j),
+        rtol=0.0,
+        atol=1e3 * epsilon(psi) * float(np.linalg.norm(x)),
+    )
+    assert report.state.sites[i] == psi.sites[j]
+    assert report.state.sites[j] == psi.sites[i]
+    again = tnkit.swap_sites(report.state, i, j).state
+    assert_same_state(again, psi)
+
+
+@given(psi=states(min_sites=2), data=st.data())
 def test_projection_fixes_axes(backend: Any, psi: MPS, data: st.DataObject) -> None:
     count = data.draw(st.integers(1, len(psi) - 1))
     chosen = data.draw(st.permutations(range(len(psi))))[:count]
