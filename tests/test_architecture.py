@@ -74,6 +74,7 @@ PLUGIN = {
     "born_machine.ordering": 1,
     "born_machine.amplitude": 1,
     "born_machine.start": 1,
+    "born_machine.baselines": 2,
     "born_machine.likelihood": 2,
     "born_machine.gradient": 2,
     "born_machine.update": 2,
