@@ -68,6 +68,7 @@ CORE = {
 }
 
 PLUGIN = {
+    "born_machine.synthetic": -1,
     "born_machine.data": 0,
     "born_machine.curves": 0,
     "born_machine.settings": 0,
