@@ -86,6 +86,7 @@ CORE = {
 }
 
 PLUGIN = {
+    "born_machine.synthetic": -1,
     "born_machine.data": 0,
     "born_machine.curves": 0,
     "born_machine.settings": 0,
@@ -93,6 +94,7 @@ PLUGIN = {
     "born_machine.ordering": 1,
     "born_machine.amplitude": 1,
     "born_machine.start": 1,
+    "born_machine.baselines": 2,
     "born_machine.likelihood": 2,
     "born_machine.gradient": 2,
     "born_machine.update": 2,
