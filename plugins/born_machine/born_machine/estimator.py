@@ -194,15 +194,18 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         X: Any,
         y: Any = None,
         *,
+        validation: Any = None,
         resume: AnyCheckpoint | None = None,
         on_step: Callable[[int, StepInfo], None] | None = None,
         on_sweep: Callable[[AnyCheckpoint], None] | None = None,
     ) -> Self:
         """Train on `X`: (sample, feature) integers or (sample, height, width) images.
 
-        y is ignored. resume: a checkpoint of a run with the same data and parameters, which goes
-        on exactly where it stopped. on_step, on_sweep: called after every bond and sweep. All is
-        checked before any work is done: `ArgumentError`, `SizeError`, `ArgumentTypeError`.
+        y is ignored. validation: samples to stop by, in place of a share of X held out (then leave
+        validation_fraction at "auto" or 0). resume: a checkpoint of a run with the same data and
+        parameters, which goes on exactly where it stopped. on_step, on_sweep: called after every
+        bond and sweep. All is checked before any work is done: `ArgumentError`, `SizeError`,
+        `ArgumentTypeError`.
         """
         settings = self._settings()
         self._check_mixture()
@@ -215,12 +218,21 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         dims = value_counts(self.levels if origin is None else origin.dims, samples)
         device, place = resolve_device(self.device)
         rng = generator(self.random_state)
-        held_out = held_out_rows(self.validation_fraction, len(samples), rng)
+        if validation is None:
+            held_out = held_out_rows(self.validation_fraction, len(samples), rng)
+        elif self.validation_fraction in ("auto", 0.0):
+            held_out = np.arange(0)
+        else:
+            raise ArgumentError(
+                f"validation samples were given, and validation_fraction="
+                f"{self.validation_fraction!r}; leave that at 'auto'"
+            )
         training = samples[np.setdiff1d(np.arange(len(samples)), held_out)]
+        watched = samples[held_out]
+        if validation is not None:
+            watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
         reach, fuel, hook = self._augmentation(image_shape, training)
-        plan = Plan(
-            training, samples[held_out], dims, settings, (), fuel, hook, self.mixture_weights, place
-        )
+        plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
         with threadpool_limits(limits=thread_limit(settings.largest_bond), user_api="blas"):
             name, orders = self._orders(plan, image_shape, origin)
             plan = replace(plan, orders=orders)
