@@ -1,4 +1,4 @@
-"""Ground states by DMRG: the four pictures and the table of docs/ground-states.md.
+"""Ground states by DMRG: the three pictures and the table of docs/ground-states.md.
 
 ``python examples/ground_states.py --out docs/images`` draws: energy and variance by sweep, entropy
 along a critical chain beside Calabrese and Cardy's formula, and energies of infinite chains as
