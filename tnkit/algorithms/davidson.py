@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tnkit.arrays import Array, adjoint, like, namespace, reshape, to_numpy
+from tnkit.arrays import Array, is_complex, like, namespace, reshape, to_numpy
 
 __all__ = ["lowest_vector"]
 
@@ -41,40 +42,38 @@ def lowest_vector(
     xp = namespace(start)
     kept_out = _orthonormal(away)
     vector = _without(start, kept_out)
-    size = float(xp.linalg.vector_norm(vector))
-    if size < 1e-8 * float(xp.linalg.vector_norm(start)):  # the start is what is projected out
+    size = _length(vector)
+    if size < 1e-8 * _length(start):  # the start is what is projected out
         vector = _without(act(start), kept_out)
-        size = float(xp.linalg.vector_norm(vector))
+        size = _length(vector)
     if size == 0.0:
         return 0.0, start
     basis = reshape(vector / size, (1, -1))
     images: Array = None
-    projected = np.zeros((0, 0))
+    projected = np.zeros((depth, depth), dtype=to_numpy(start[:1]).dtype)
     enough = 0.0
     while True:
         image = reshape(_without(act(basis[-1, :]), kept_out), (1, -1))
         images = image if images is None else xp.concat((images, image))
-        column = to_numpy(_conjugate(basis) @ image[0, :])
-        projected = np.pad(projected, (0, 1)).astype(column.dtype)
-        projected[:, -1] = column
-        projected[-1, :] = column.conj()
-        values, vectors = np.linalg.eigh(projected)
+        count = basis.shape[0]
+        projected[:count, count - 1] = to_numpy(_conjugate(basis) @ image[0, :])
+        values, vectors = np.linalg.eigh(projected[:count, :count], UPLO="U")
         value, mix = float(values[0]), like(vectors[:, 0], start)
         vector = mix @ basis
         residual = mix @ images - vector * value
-        size = float(xp.linalg.vector_norm(residual))
+        size = _length(residual)
         enough = enough or gain * size
         scale = max(abs(value), abs(float(values[-1])), 1e-300)
-        if len(values) == depth or size <= max(enough, tolerance * scale):
-            return value, vector / float(xp.linalg.vector_norm(vector))
+        if count == depth or size <= max(enough, tolerance * scale):
+            return value, vector / _length(vector)
         if diagonal is not None:
             residual = residual / _away_from_zero(diagonal - value)
             residual = _without(residual, kept_out)
-        length = float(xp.linalg.vector_norm(residual))
+        length = _length(residual)
         residual = _without(residual, basis)
-        size = float(xp.linalg.vector_norm(residual))
+        size = _length(residual)
         if size <= 1e-10 * length:  # the basis holds it already
-            return value, vector / float(xp.linalg.vector_norm(vector))
+            return value, vector / _length(vector)
         basis = xp.concat((basis, reshape(residual / size, (1, -1))))
 
 
@@ -85,8 +84,12 @@ def _away_from_zero(gaps: Array) -> Array:
     return xp.where(xp.abs(gaps) < least, least, gaps)
 
 
+def _length(vector: Array) -> float:
+    return math.sqrt(abs(complex(_conjugate(vector) @ vector)))  # a third of a vector_norm's time
+
+
 def _conjugate(basis: Array) -> Array:
-    return adjoint(basis).T
+    return namespace(basis).conj(basis) if is_complex(basis) else basis
 
 
 def _without(vector: Array, basis: Array | None) -> Array:
@@ -103,9 +106,8 @@ def _orthonormal(vectors: Sequence[Array]) -> Array | None:
     basis: Array | None = None
     for vector in vectors:
         rest = _without(vector, basis)
-        xp = namespace(rest)
-        size = float(xp.linalg.vector_norm(rest))
+        size = _length(rest)
         if size > 1e-12:
             row = reshape(rest / size, (1, -1))
-            basis = row if basis is None else xp.concat((basis, row))
+            basis = row if basis is None else namespace(rest).concat((basis, row))
     return basis

@@ -90,7 +90,8 @@ def fit(
     while len(run.history) < sweeps:
         rule = rules[min(len(run.history), len(rules) - 1)]
         step = two_site(problem, rule, normalize=False)
-        for run in run_sweep(run, step, moves):  # noqa: B020
+        for after in run_sweep(run, step, moves):
+            run = after
             if run.info is not None:
                 weights[run.info.bond] = run.info.discarded_weight
             if on_step is not None:
