@@ -19,6 +19,38 @@ PATTERNS = bars_and_stripes(3, 3)
 SETTINGS: dict[str, Any] = {"max_bond": 8, "random_state": 0, "device": "cpu"}
 
 
+def test_a_mixture_goes_through_the_command_line(tmp_path: Any, capsys: Any) -> None:
+    """Trained, interrupted, resumed, scored, sampled, completed and inspected; as uninterrupted."""
+    from born_machine.cli import main
+
+    train = ["train", "bars-and-stripes", "--n-machines", "2", "--sweeps", "3", "--quiet"]
+    assert main([*train, "--out", str(tmp_path / "whole")]) == 0
+
+    class StopHereError(Exception):
+        pass
+
+    def stop(checkpoint: Any) -> None:
+        if len(checkpoint.history) == 2:
+            raise StopHereError
+
+    from born_machine.run import DataSource, start_run
+
+    machine = BornMachine(n_machines=2, sweeps=3, random_state=0)
+    with pytest.raises(StopHereError):
+        start_run(tmp_path / "cut", machine, DataSource("bars-and-stripes"), None, on_sweep=stop)
+    assert main(["resume", str(tmp_path / "cut"), "--quiet"]) == 0
+    whole, cut = (BornMachine.load(tmp_path / run / "model.npz") for run in ("whole", "cut"))
+    patterns = bars_and_stripes()
+    assert np.array_equal(whole.score_samples(patterns), cut.score_samples(patterns))
+    run = str(tmp_path / "cut")
+    assert main(["score", run, "bars-and-stripes"]) == 0
+    assert main(["sample", run, "-n", "5", "--out", str(tmp_path / "s.npz")]) == 0
+    assert main(["complete", run, "bars-and-stripes", "--out", str(tmp_path / "c.npz")]) == 0
+    capsys.readouterr()
+    assert main(["inspect", run, "--out", str(tmp_path / "i.png")]) == 0
+    assert "machine         2 of 2" in capsys.readouterr().out
+
+
 def digits(n: int) -> np.ndarray:
     from born_machine import load_dataset
 

@@ -59,8 +59,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     max_bond, sweeps, learning_rate, value_cutoff, cutoff, steps, patience, tolerance, start, dtype,
-    method, optimizer, batch_size, batch_per, backtracks, rollback, bond_penalty, entropy_bonus,
-    noise
+    method, expand, optimizer, batch_size, batch_per, backtracks, rollback, bond_penalty,
+    entropy_bonus, noise
         How to train: see `born_machine.settings.Settings`; five of them may be schedules, a
         number, a sequence or a function of the sweep. With validation data, training stops by the
         validation NLL and the best sweep's state is kept; else by the training NLL. start may
@@ -131,6 +131,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         start: str | Model = "random",
         dtype: str = "float32",
         method: str = "two-site",
+        expand: int = 4,
         optimizer: str = "Adam",
         batch_size: int | None = None,
         batch_per: str = "sweep",
@@ -161,6 +162,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.start = start
         self.dtype = dtype
         self.method = method
+        self.expand = expand
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.batch_per = batch_per
