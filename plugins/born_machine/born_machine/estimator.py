@@ -68,8 +68,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         bond and by whatever method the other parameters say.
     n_machines : int
         Above 1, so many machines are trained side by side in different site orders, each stopped
-        on its own, and `model_` is their mixture. A curve takes its orientations (at most eight),
-        an order learned from data is learned again from samples drawn with replacement.
+        on its own, and `model_` is their mixture. A curve is turned, mirrored and moved, an order
+        learned from data is learned again from samples drawn with replacement.
     mixture_weights : "uniform" or "fitted"
         Of the mixture; "fitted" maximises the validation likelihood.
     image_shape : (height, width) or None
