@@ -11,12 +11,44 @@ from sklearn.base import clone
 import tnkit
 from born_machine import BornMachine, bars_and_stripes
 from born_machine.checkpoint import MixtureCheckpoint, load_checkpoint, save_checkpoint
-from born_machine.curves import hilbert, orientations, raster, snake
+from born_machine.curves import hilbert, orientations, raster, snake, variations
 from born_machine.mixing import mixture_orders
 from born_machine.models.mixture import MixtureModel
 
 PATTERNS = bars_and_stripes(3, 3)
 SETTINGS: dict[str, Any] = {"max_bond": 8, "random_state": 0, "device": "cpu"}
+
+
+def test_a_mixture_goes_through_the_command_line(tmp_path: Any, capsys: Any) -> None:
+    """Trained, interrupted, resumed, scored, sampled, completed and inspected; as uninterrupted."""
+    from born_machine.cli import main
+
+    train = ["train", "bars-and-stripes", "--n-machines", "2", "--sweeps", "3", "--quiet"]
+    assert main([*train, "--out", str(tmp_path / "whole")]) == 0
+
+    class StopHereError(Exception):
+        pass
+
+    def stop(checkpoint: Any) -> None:
+        if len(checkpoint.history) == 2:
+            raise StopHereError
+
+    from born_machine.run import DataSource, start_run
+
+    machine = BornMachine(n_machines=2, sweeps=3, random_state=0)
+    with pytest.raises(StopHereError):
+        start_run(tmp_path / "cut", machine, DataSource("bars-and-stripes"), None, on_sweep=stop)
+    assert main(["resume", str(tmp_path / "cut"), "--quiet"]) == 0
+    whole, cut = (BornMachine.load(tmp_path / run / "model.npz") for run in ("whole", "cut"))
+    patterns = bars_and_stripes()
+    assert np.array_equal(whole.score_samples(patterns), cut.score_samples(patterns))
+    run = str(tmp_path / "cut")
+    assert main(["score", run, "bars-and-stripes"]) == 0
+    assert main(["sample", run, "-n", "5", "--out", str(tmp_path / "s.npz")]) == 0
+    assert main(["complete", run, "bars-and-stripes", "--out", str(tmp_path / "c.npz")]) == 0
+    capsys.readouterr()
+    assert main(["inspect", run, "--out", str(tmp_path / "i.png")]) == 0
+    assert "machine         2 of 2" in capsys.readouterr().out
 
 
 def digits(n: int) -> np.ndarray:
@@ -170,6 +202,20 @@ def test_a_curve_has_eight_orientations_all_of_them_permutations() -> None:
     assert len(chains) == 4
 
 
+def test_variations_of_a_curve_are_all_different_and_as_many_as_asked_for() -> None:
+    for height, width in ((28, 28), (8, 8), (5, 9)):
+        found = variations(hilbert, height, width, 16)
+        assert np.array_equal(found[0], hilbert(height, width))
+        assert len({tuple(order.tolist()) for order in found}) == len(found) == 16
+        for order in found:
+            assert sorted(order.tolist()) == list(range(height * width))
+            # cut from a curve: nearly every step goes to a neighbour
+            rows, columns = np.divmod(order, width)
+            near = np.abs(np.diff(rows)) + np.abs(np.diff(columns)) <= 2
+            assert near.mean() > 0.8
+    assert len(variations(raster, 4, 4, 99)) == 8
+
+
 def test_orders_learned_from_resamples_differ_and_are_seeded() -> None:
     samples = digits(100)
     first = mixture_orders("linkage", 3, None, samples, seed=1)
@@ -184,7 +230,10 @@ def test_orders_learned_from_resamples_differ_and_are_seeded() -> None:
     [
         ({"n_machines": 0}, "n_machines must be a whole number from 1 up"),
         ({"n_machines": True}, "n_machines must be a whole number from 1 up"),
-        ({"n_machines": 9, "order": "hilbert"}, "a curve has 8 orientations, n_machines is 9"),
+        (
+            {"n_machines": 9, "order": "raster"},
+            "raster has 8 variations",
+        ),
         ({"n_machines": 2, "order": ["given"]}, "1 orders were given, n_machines is 2"),
         ({"mixture_weights": "best"}, "mixture_weights must be one of uniform, fitted"),
         ({"start": 3}, "start must be 'random', 'marginals' or a model"),

@@ -46,6 +46,8 @@ RUNS: list[tuple[dict[str, Any], Any]] = [
     ({"rollback": 0.3} | WILD, None),
     ({"backtracks": 2, "learning_rate": 0.9}, None),
     ({"bond_penalty": 0.1, "entropy_bonus": 0.1}, None),
+    ({"method": "one-site"}, None),
+    ({"method": "one-site", "batch_size": 5, "batch_per": "bond", "expand": 2}, None),
 ]
 
 
@@ -121,7 +123,8 @@ def test_a_plain_schedule_takes_the_same_values(schedule: Any, sweeps: int) -> N
         ({"backtracks": -1}, "backtracks must be a whole number from 0 up"),
         ({"bond_penalty": -1.0}, "bond_penalty must be a number from 0 up"),
         ({"entropy_bonus": "much"}, "entropy_bonus must be a number from 0 up"),
-        ({"method": "three-site"}, "method must be one of two-site"),
+        ({"method": "three-site"}, "method must be one of two-site, one-site, all-site"),
+        ({"expand": -1}, "expand must be a whole number from 0 up"),
     ],
 )
 def test_a_wrong_knob_is_named(knobs: dict[str, Any], message: str) -> None:

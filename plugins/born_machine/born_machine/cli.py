@@ -188,6 +188,7 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     add("n_machines", int, "machines in different orders, mixed", metavar="N")
     add("mixture_weights", str, "of the mixture", choices=WEIGHTS)
     add("method", str, "of training", choices=METHODS)
+    add("expand", int, "directions a bond gains before a one-site step", metavar="N")
     add("optimizer", str, "torch.optim class for all-site", metavar="NAME")
     add("batch_size", int, "samples a step, all without it", metavar="N")
     add("batch_per", str, "draw a batch for each", choices=["sweep", "bond"])

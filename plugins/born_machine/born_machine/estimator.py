@@ -59,8 +59,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     max_bond, sweeps, learning_rate, value_cutoff, cutoff, steps, patience, tolerance, start, dtype,
-    method, optimizer, batch_size, batch_per, backtracks, rollback, bond_penalty, entropy_bonus,
-    noise
+    method, expand, optimizer, batch_size, batch_per, backtracks, rollback, bond_penalty,
+    entropy_bonus, noise
         How to train: see `born_machine.settings.Settings`; five of them may be schedules, a
         number, a sequence or a function of the sweep. With validation data, training stops by the
         validation NLL and the best sweep's state is kept; else by the training NLL. start may
@@ -68,8 +68,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         bond and by whatever method the other parameters say.
     n_machines : int
         Above 1, so many machines are trained side by side in different site orders, each stopped
-        on its own, and `model_` is their mixture. A curve takes its orientations (at most eight),
-        an order learned from data is learned again from samples drawn with replacement.
+        on its own, and `model_` is their mixture. A curve is turned, mirrored and moved, an order
+        learned from data is learned again from samples drawn with replacement.
     mixture_weights : "uniform" or "fitted"
         Of the mixture; "fitted" maximises the validation likelihood.
     image_shape : (height, width) or None
@@ -131,6 +131,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         start: str | Model = "random",
         dtype: str = "float32",
         method: str = "two-site",
+        expand: int = 4,
         optimizer: str = "Adam",
         batch_size: int | None = None,
         batch_per: str = "sweep",
@@ -161,6 +162,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.start = start
         self.dtype = dtype
         self.method = method
+        self.expand = expand
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.batch_per = batch_per

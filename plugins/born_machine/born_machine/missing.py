@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from born_machine.amplitude import bond_orders
 from born_machine.problem import Environment, LikelihoodProblem, edge_sum, grow_sum, penalties
-from born_machine.update import StepRule, improve
-from tnkit import namespace
+from born_machine.update import Evaluate, StepRule, improve
+from tnkit import Move, namespace
 
 __all__ = ["GapProblem", "gap_problem", "marginal_gradient"]
 
@@ -125,24 +125,70 @@ class GapProblem:
         self, left: GapEnvironment, block: Array, right: GapEnvironment, bond: int
     ) -> tuple[Array, Any]:
         """Take the steps of one bond; the loss is the mean NLL of what was seen, before them."""
+        other = None
+        if self.whole is not None and left.whole is not None and right.whole is not None:
+            other = self.whole.nll(left.whole, right.whole, bond)
+        nll = self._nll(left, right, self.gapped[:, bond : bond + 2], other)
+        return improve(block, nll, self.rule, penalties(self.rule, left.total, right.total))
+
+    def solve_site(
+        self, left: GapEnvironment, array: Array, right: GapEnvironment, site: int
+    ) -> tuple[Array, Any]:
+        """Take the steps of one site (left, site, right); the loss is as in `solve`."""
+        other = None
+        if self.whole is not None and left.whole is not None and right.whole is not None:
+            other = self.whole.site_nll(left.whole, right.whole, site)
+        column = self.gapped[:, site]
+        nll = self._nll(left, right, np.stack((column, np.zeros_like(column)), axis=1), other)
+        terms = penalties(self.rule, left.total, right.total)
+        block, loss = improve(array[:, :, None, :], nll, self.rule, terms)
+        return block[:, :, 0, :], loss
+
+    def directions(
+        self,
+        left: GapEnvironment,
+        first: Array,
+        second: Array,
+        right: GapEnvironment,
+        move: Move,
+        count: int,
+    ) -> Array:
+        """Return the whole gradient of the pair, from which the driver takes what is new."""
+        l, p, m = first.shape
+        q, r = second.shape[1:]
+        block = (first.reshape(l * p, m) @ second.reshape(m, q * r)).reshape(l, p, q, r)
+        everything = self.with_rule(replace(self.rule, batch_size=None))
+        other = None
+        if everything.whole is not None and left.whole is not None and right.whole is not None:
+            other = everything.whole.nll(left.whole, right.whole, move.bond)
+        values = self.gapped[:, move.bond : move.bond + 2]
+        _, gradient = everything._nll(left, right, values, other)(block)
+        return gradient.reshape((l * p, q, r) if move.rightwards else (l, p, q * r))
+
+    def _nll(
+        self,
+        left: GapEnvironment,
+        right: GapEnvironment,
+        values: npt.NDArray[np.integer[Any]],
+        other: Evaluate | None,
+    ) -> Evaluate:
+        """Return the mean NLL as a function of the block at `values`, with that of the rest."""
         n = len(self.gapped)
         chosen = np.arange(n)
         batch = self.rule.batch_size
         if batch is not None and batch < n:
             assert self.rule.rng is not None
             chosen = np.sort(self.rule.rng.choice(n, batch, replace=False))
-        rows = namespace(block).asarray(chosen, device=block.device)
-        values = self.gapped[chosen, bond : bond + 2]
+        rows = namespace(self.like).asarray(chosen, device=self.like.device)
         lefts, rights = left.matrices[rows], right.matrices[rows]
         logs = left.logs[rows] + right.logs[rows]
-        share, other = 1.0, None
-        if self.whole is not None and left.whole is not None and right.whole is not None:
-            share = n / (n + self.whole.samples)
-            other = self.whole.nll(left.whole, right.whole, bond)
+        share = 1.0 if self.whole is None else n / (n + self.whole.samples)
 
         def nll(candidate: Array) -> tuple[Array, Array]:
             xp = namespace(candidate)
-            p, gradient = marginal_gradient(candidate, lefts, rights, values, floor=self.rule.floor)
+            p, gradient = marginal_gradient(
+                candidate, lefts, rights, values[chosen], floor=self.rule.floor
+            )
             wide = xp.astype(xp.maximum(p, 1e-37), xp.float64)
             loss = -xp.mean(xp.log(wide) + logs)
             if other is None:
@@ -151,8 +197,7 @@ class GapProblem:
             loss = share * loss + (1.0 - share) * more
             return loss, gradient * share + more_gradient * (1.0 - share)
 
-        terms = penalties(self.rule, left.total, right.total)
-        return improve(block, nll, self.rule, terms)
+        return nll
 
 
 def gap_problem(

@@ -9,7 +9,7 @@ import numpy as np
 
 from born_machine.augment import along_order
 from born_machine.checkpoint import Checkpoint, MixtureCheckpoint, SweepRecord
-from born_machine.curves import Order, orientations
+from born_machine.curves import Order, variations
 from born_machine.data import Samples
 from born_machine.models.mixture import fitted_weights, log_mean
 from born_machine.ordering import CURVES, site_order
@@ -32,19 +32,19 @@ def mixture_orders(
 ) -> list[Order]:
     """Return a site order for each machine, from the name of one.
 
-    "raster", "snake", "hilbert": the curve turned and mirrored in up to eight ways. "linkage" and
-    "path": learned from all samples, then from samples drawn with replacement. "given" and a
-    permutation: the same for all, which then differ by their random start. samples: (sample,
-    feature). Raises `ArgumentError` for more machines than a curve has orientations.
+    "raster", "snake", "hilbert": the `variations` of the curve. "linkage" and "path": learned from
+    all samples, then from samples drawn with replacement. "given" and a permutation: the same for
+    all, which then differ by their random start. samples: (sample, feature). Raises
+    `ArgumentError` for more machines than a curve has variations.
     """
     if isinstance(order, str) and order in CURVES and image_shape is not None:
-        found = orientations(CURVES[order], *image_shape)
+        found = variations(CURVES[order], *image_shape, machines)
         if machines > len(found):
             raise ArgumentError(
-                f"a curve has {len(found)} orientations, n_machines is {machines}; "
+                f"{order} has {len(found)} variations on this image, n_machines is {machines}; "
                 "give a list of orders"
             )
-        return list(found[:machines])
+        return list(found)
     orders = [site_order(order, samples.shape[1], image_shape, samples)]
     for number in range(1, machines):
         drawn = samples

@@ -7,10 +7,16 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from born_machine.amplitude import BondOrder, SampleVectors, absorb_site, chosen_pairs
+from born_machine.amplitude import (
+    BondOrder,
+    PairSlice,
+    SampleVectors,
+    absorb_site,
+    chosen_pairs,
+)
 from born_machine.gradient import two_site_gradient
 from born_machine.update import Evaluate, StepRule, bond_entropy, improve
-from tnkit import namespace
+from tnkit import Move, namespace
 
 __all__ = ["Environment", "LikelihoodProblem", "edge_sum", "grow_sum", "penalties"]
 
@@ -78,10 +84,77 @@ class LikelihoodProblem:
         nll = self.nll(left, right, bond)
         return improve(block, nll, self.rule, penalties(self.rule, left.total, right.total))
 
+    def solve_site(
+        self, left: Environment, array: Array, right: Environment, site: int
+    ) -> tuple[Array, Any]:
+        """Take the steps of one site (left, site, right); the loss is as in `solve`.
+
+        A bond penalty is on the bond to its right.
+        """
+        nll = self.site_nll(left, right, site)
+        terms = penalties(self.rule, left.total, right.total)
+        block, loss = improve(array[:, :, None, :], nll, self.rule, terms)
+        return block[:, :, 0, :], loss
+
+    def directions(
+        self,
+        left: Environment,
+        first: Array,
+        second: Array,
+        right: Environment,
+        move: Move,
+        count: int,
+    ) -> Array:
+        """Return where the gradient of the pair points, for random vectors of the site left.
+
+        A sketch of the two-site gradient at the cost of one site: O(samples bond (bond + count)).
+        """
+        assert self.rule.rng is not None
+        xp = namespace(first)
+        before, after = left.samples.vectors, right.samples.vectors
+        pairs = self.orders[move.bond].pairs
+        near, far = (first, second) if move.rightwards else (second, first)
+        kept = near.shape[0 if move.rightwards else 2]
+        sketch = self.rule.rng.standard_normal((near.shape[1], kept, count))
+        mixed = xp.asarray(sketch, dtype=first.dtype, device=first.device)
+        width = far.shape[2 if move.rightwards else 0]
+        out = xp.zeros((count, far.shape[1], width), dtype=first.dtype, device=first.device)
+        for p, q, start, stop in pairs:
+            l, r = before[start:stop], after[start:stop]
+            psi = xp.sum(((l @ first[:, p, :]) @ second[:, q, :]) * r, axis=1)
+            square = xp.maximum(xp.abs(psi) ** 2, self.rule.floor**2)
+            pull = (psi / square)[:, None]
+            if move.rightwards:
+                out[:, q, :] += (l.conj() @ mixed[p, ...]).T @ (r.conj() * pull)
+            else:
+                out[:, p, :] += (r.conj() @ mixed[q, ...]).T @ (l.conj() * pull)
+        return out if move.rightwards else xp.permute_dims(out, (2, 1, 0))
+
     def nll(self, left: Environment, right: Environment, bond: int) -> Evaluate:
         """Return the mean NLL as a function of the block of `bond`."""
-        rule, pairs = self.rule, self.orders[bond].pairs
-        (before, before_logs), (after, after_logs) = left.samples, right.samples
+        return self._evaluator(left.samples, right.samples, self.orders[bond].pairs)
+
+    def site_nll(self, left: Environment, right: Environment, site: int) -> Evaluate:
+        """Return the mean NLL as a function of (left, site, 1, right), the array of `site`."""
+        before, after = left.samples, right.samples
+        if site == len(self.orders):  # the last site: sorted by it within its left neighbour
+            slices = tuple(
+                PairSlice(second, 0, start, stop)
+                for _, second, start, stop in self.orders[site - 1].pairs
+            )
+            return self._evaluator(before, after, slices)
+        if site > 0:  # the right side stands in the order of the bond before
+            gather = self.orders[site - 1].to_next
+            xp = namespace(after.vectors)
+            after = SampleVectors(*(xp.take(part, gather, axis=0) for part in after))
+        firsts = self.orders[site].firsts
+        return self._evaluator(before, after, tuple(one._replace(second=0) for one in firsts))
+
+    def _evaluator(
+        self, left: SampleVectors, right: SampleVectors, pairs: tuple[PairSlice, ...]
+    ) -> Evaluate:
+        rule = self.rule
+        (before, before_logs), (after, after_logs) = left, right
         if rule.batch_size is not None and rule.batch_size < self.samples:
             assert rule.rng is not None
             rows = np.sort(rule.rng.choice(self.samples, rule.batch_size, replace=False))

@@ -16,7 +16,7 @@ __all__ = ["METHODS", "Schedule", "Settings", "SweepSettings", "at_sweep", "plai
 Schedule: TypeAlias = float | Sequence[float] | Callable[[int], float]
 """A number; or one a sweep, the last staying; or a function of the sweep, counted from 1."""
 
-METHODS = ("two-site", "all-site")
+METHODS = ("two-site", "one-site", "all-site")
 _OF_BONDS = ("backtracks", "bond_penalty", "entropy_bonus")
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -45,9 +45,10 @@ class Settings:
     start: "random" (positive entries, bond 2) or "marginals" (product of the feature marginals).
     dtype: of the training arithmetic, float32, float64, complex64 or complex128.
 
-    method: "two-site" sweeps, or "all-site" gradients: `steps` passes a sweep over the samples in
-    batches, all arrays moved at once by `optimizer`, the name of a class in torch.optim; bonds
-    stay as the start has them (random: max_bond).
+    method: "two-site" sweeps; "one-site" sweeps, cheaper, where each bond is first given up to
+    `expand` new directions, those its gradient asks for (0: bonds never grow); or "all-site":
+    `steps` passes a sweep over the samples in batches, all arrays moved at once by `optimizer`,
+    the name of a class in torch.optim; bonds stay as the start has them (random: max_bond).
     batch_size: samples a step, None for all. batch_per: "sweep" draws a batch for each sweep,
     "bond" draws one at each bond (all-site passes always go through all batches once).
     backtracks: how often a step that raises the NLL is halved before it is not taken; 0 takes
@@ -71,6 +72,7 @@ class Settings:
     start: str = "random"
     dtype: str = "float32"
     method: str = "two-site"
+    expand: int = 4
     optimizer: str = "Adam"
     batch_size: int | None = None
     batch_per: str = "sweep"
@@ -83,7 +85,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        for name, least in (("sweeps", 0), ("patience", 0), ("steps", 1), ("backtracks", 0)):
+        for name, least in (
+            ("sweeps", 0),
+            ("patience", 0),
+            ("steps", 1),
+            ("backtracks", 0),
+            ("expand", 0),
+        ):
             _whole(name, getattr(self, name), least)
         if self.batch_size is not None:
             _whole("batch_size", self.batch_size, 1)

@@ -18,6 +18,7 @@ from tnkit import (
     StepInfo,
     Zipper,
     close_zipper,
+    one_site,
     open_zipper,
     round_trip,
     sweep,
@@ -102,10 +103,15 @@ class BondSweeper:
             zipper = self._open[1]
         else:
             self._open = None
-            zipper = open_zipper(placed(state, self._place), problem, state.centre or 0)
+            centre = len(state) - 1 if settings.method == "one-site" else state.centre or 0
+            zipper = open_zipper(placed(state, self._place), problem, centre)
+        width = 2
         step = two_site(problem, values.truncation, method="gram")
+        if settings.method == "one-site":
+            width = 1
+            step = one_site(problem, values.truncation, expand=settings.expand, method="gram")
         infos = []
-        for after, info in sweep(zipper, step, round_trip(len(self._dims))):
+        for after, info in sweep(zipper, step, round_trip(len(self._dims), width=width)):
             zipper = after
             infos.append(info)
             if on_step is not None:
