@@ -72,6 +72,7 @@ PLUGIN = {
     "born_machine.data": 0,
     "born_machine.curves": 0,
     "born_machine.settings": 0,
+    "born_machine.config": 0,
     "born_machine.ordering": 1,
     "born_machine.amplitude": 1,
     "born_machine.start": 1,
@@ -97,9 +98,10 @@ PLUGIN = {
     "born_machine.fitting": 9,
     "born_machine.estimator": 10,
     "born_machine.plots": 10,
-    "born_machine.run": 11,
-    "born_machine": 12,
-    "born_machine.cli": 13,
+    "born_machine.report": 11,
+    "born_machine.run": 12,
+    "born_machine": 13,
+    "born_machine.cli": 14,
 }
 
 
