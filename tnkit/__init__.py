@@ -4,9 +4,31 @@ Nothing is lost silently, the cost is known first, and structure is checkable.
 """
 
 from tnkit import plugins
+from tnkit.algorithms.approximation import Approximation
+from tnkit.algorithms.belief import BeliefResult, belief_propagation
+from tnkit.algorithms.boundary import boundary_contract
+from tnkit.algorithms.compressed import compressed_contract
 from tnkit.algorithms.dmrg import DMRGResult, dmrg
 from tnkit.arrays import namespace
 from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
+from tnkit.build.circuit import Circuit, Gate, light_cone
+from tnkit.build.circuit_networks import (
+    amplitude_network,
+    density_network,
+    expectation_network,
+    state_network,
+)
+from tnkit.build.circuit_sampling import sample_circuit
+from tnkit.build.cnf import cnf_network
+from tnkit.build.counting import colouring_network, dimer_network, independent_set_network
+from tnkit.build.gates import gate_matrix
+from tnkit.build.lattices import lattice, lattice_positions, random_regular_graph, tree_graph
+from tnkit.build.models import ising_network, pair_network, potts_network
+from tnkit.build.qasm import read_qasm
+from tnkit.build.qsim import read_qsim
+from tnkit.build.ring import ring, ring_expectation, ring_inner, ring_log_norm
+from tnkit.build.shapes import mera_network, peps_network
+from tnkit.build.uai import read_uai_evidence, uai_network
 from tnkit.contraction import contract, contract_scaled, einsum
 from tnkit.drawing import draw
 from tnkit.errors import (
@@ -98,6 +120,7 @@ from tnkit.mps.sweep import (
     two_site,
 )
 from tnkit.mps.vidal import BondForm, Vidal, bond_form, from_vidal, to_vidal
+from tnkit.mps.window import Windowed
 from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
@@ -110,10 +133,13 @@ from tnkit.truncation import Truncation
 __all__ = [
     "MPO",
     "MPS",
+    "Approximation",
     "ArgumentError",
     "ArgumentTypeError",
+    "BeliefResult",
     "BondChange",
     "BondForm",
+    "Circuit",
     "Compressed",
     "ConvergenceError",
     "Cost",
@@ -122,6 +148,7 @@ __all__ = [
     "Expanding",
     "FitTarget",
     "FormatError",
+    "Gate",
     "Gauge",
     "Index",
     "IndexNameError",
@@ -148,26 +175,35 @@ __all__ = [
     "TnkitError",
     "Truncation",
     "Vidal",
+    "Windowed",
     "Zipper",
     "add",
     "adjoint_mpo",
     "aklt_mps",
+    "amplitude_network",
     "apply",
     "apply_local",
     "atomic_file",
     "basis_mps",
+    "belief_propagation",
     "bond_form",
+    "boundary_contract",
     "canonicalize",
     "close_zipper",
+    "cnf_network",
+    "colouring_network",
     "compress",
     "compress_bond",
+    "compressed_contract",
     "condition",
     "conj",
     "contract",
     "contract_bond",
     "contract_scaled",
     "correlation_length",
+    "density_network",
     "describe",
+    "dimer_network",
     "distance",
     "dmrg",
     "draw",
@@ -176,18 +212,25 @@ __all__ = [
     "entropies",
     "entropy",
     "expectation",
+    "expectation_network",
     "fidelity",
     "fit",
     "from_einsum",
     "from_networkx",
     "from_vidal",
+    "gate_matrix",
     "gauge_bond",
     "ghz_mps",
     "hadamard",
     "identity_mpo",
+    "independent_set_network",
     "inner",
     "insert_site",
+    "ising_network",
     "join",
+    "lattice",
+    "lattice_positions",
+    "light_cone",
     "load",
     "local_expectations",
     "log_inner",
@@ -195,6 +238,7 @@ __all__ = [
     "log_probability",
     "marginal_probabilities",
     "measure",
+    "mera_network",
     "mpo_from_dense",
     "mpo_from_terms",
     "mps_from_dense",
@@ -206,22 +250,34 @@ __all__ = [
     "one_site",
     "open_zipper",
     "orthonormality_errors",
+    "pair_network",
     "pause",
+    "peps_network",
     "permute_sites",
     "plan",
     "plugins",
+    "potts_network",
     "product_mpo",
     "product_mps",
     "progress",
     "project",
     "random_mps",
+    "random_regular_graph",
     "read_archive",
+    "read_qasm",
+    "read_qsim",
+    "read_uai_evidence",
     "reduced_density_matrix",
     "remove_site",
     "reverse",
+    "ring",
+    "ring_expectation",
+    "ring_inner",
+    "ring_log_norm",
     "round_trip",
     "run_sweep",
     "sample",
+    "sample_circuit",
     "save",
     "scale",
     "schedule",
@@ -233,14 +289,17 @@ __all__ = [
     "split_chain",
     "split_matrix",
     "split_tensor",
+    "state_network",
     "subtract",
     "swap_sites",
     "sweep",
     "to_dense",
     "to_vidal",
     "trace",
+    "tree_graph",
     "two_point",
     "two_site",
+    "uai_network",
     "variance",
     "verify",
     "w_mps",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given
 
 import tnkit
+from tnkit.mps.fit import FitProblem, FitTarget
+from tnkit.mps.window import Windowed
 
 
 class Leave:
@@ -235,3 +238,69 @@ def test_one_site_steps_that_make_no_sense_are_refused() -> None:
         tnkit.one_site(Wander(), tnkit.Truncation(), expand=-1)
     with pytest.raises(tnkit.ArgumentError, match="width 3"):
         tnkit.round_trip(5, width=3)
+
+
+@given(psi=states, every=st.integers(1, 4))
+def test_environments_made_again_change_no_bit(psi: tnkit.MPS, every: int) -> None:
+    target = tnkit.random_mps(psi.sites, psi.site_dims, bond_dim=3, dtype=psi.dtype, seed=1)
+    ends = []
+    for problem in (plain := FitProblem((FitTarget(1.0, target),)), Windowed(plain, every)):
+        zipper = tnkit.open_zipper(psi, problem)
+        step = tnkit.two_site(problem, tnkit.Truncation(max_bond=4))
+        for _ in range(2):
+            for after, _info in tnkit.sweep(zipper, step, tnkit.round_trip(len(psi))):
+                zipper = after
+        ends.append(tnkit.close_zipper(zipper))
+    for a, b in zip(ends[0].arrays, ends[1].arrays, strict=True):
+        assert np.array_equal(a, b)
+
+
+@given(psi=states, every=st.integers(1, 4))
+def test_one_site_steps_find_every_environment_behind_a_window(psi: tnkit.MPS, every: int) -> None:
+    problem = Windowed(Wander(pull=0.1), every)  # Wander asserts which sites it is given
+    zipper = tnkit.open_zipper(psi, problem)
+    step = tnkit.one_site(problem, tnkit.Truncation(max_bond=4), expand=2)
+    for after, _ in tnkit.sweep(zipper, step, tnkit.round_trip(len(psi), width=1)):
+        zipper = after
+
+
+class Weighty(Leave):
+    """A problem that counts how many of its environments are alive."""
+
+    def __init__(self) -> None:
+        self.alive: weakref.WeakSet[Weight] = weakref.WeakSet()
+        self.most = 0
+
+    def edge(self) -> Weight:
+        weight = Weight()
+        self.alive.add(weight)
+        self.most = max(self.most, len(self.alive))
+        return weight
+
+    left_edge = right_edge = edge
+
+    def grow_left(self, environment: Any, array: Any, site: int) -> Any:
+        return self.edge()
+
+    grow_right = grow_left
+
+    def solve(self, left: Any, block: Any, right: Any, bond: int) -> tuple[Any, float]:
+        assert isinstance(left, Weight)
+        assert isinstance(right, Weight)
+        return block, 0.0
+
+
+class Weight:
+    """An environment."""
+
+
+def test_a_window_bounds_how_many_environments_are_alive() -> None:
+    length, every = 100, 10
+    problem = Weighty()
+    windowed = Windowed(problem, every)
+    zipper = tnkit.open_zipper(tnkit.random_mps(length, bond_dim=1, seed=0), windowed)
+    for _ in range(2):
+        step = tnkit.two_site(windowed, tnkit.Truncation())
+        for after, _info in tnkit.sweep(zipper, step, tnkit.round_trip(length)):
+            zipper = after
+    assert length // every + every < problem.most <= length // every + 2 * every + 4

@@ -57,8 +57,9 @@ def hilbert(height: int, width: int) -> Order:
 def orientations(curve: Callable[[int, int], Order], height: int, width: int) -> tuple[Order, ...]:
     """Return a curve over the pixels turned and mirrored in all eight ways, itself first.
 
-    The first four of a Hilbert curve are different chains, the last four those run backwards (on
-    most squares): itself, transposed, itself upside down, transposed mirrored left to right.
+    Ways that give the same order are left out. The first four of a Hilbert curve are different
+    chains, the last four those run backwards (on most squares): itself, transposed, itself upside
+    down, transposed mirrored left to right.
 
     >>> [order.tolist() for order in orientations(raster, 2, 2)][:4]
     [[0, 1, 2, 3], [0, 2, 1, 3], [2, 3, 0, 1], [1, 3, 0, 2]]
@@ -66,19 +67,20 @@ def orientations(curve: Callable[[int, int], Order], height: int, width: int) ->
     pixels = np.arange(height * width).reshape(height, width)
     upright, transposed = curve(height, width), curve(width, height)
     down, across, both = pixels[::-1], pixels[:, ::-1], pixels[::-1, ::-1]
-    return tuple(
-        grid.ravel()[upright] if kept else grid.T.ravel()[transposed]
-        for grid, kept in (
-            (pixels, True),
-            (pixels, False),
-            (down, True),
-            (across, False),
-            (across, True),
-            (down, False),
-            (both, True),
-            (both, False),
-        )
-    )
+    found: dict[bytes, Order] = {}
+    for grid, kept in (
+        (pixels, True),
+        (pixels, False),
+        (down, True),
+        (across, False),
+        (across, True),
+        (down, False),
+        (both, True),
+        (both, False),
+    ):
+        order = grid.ravel()[upright] if kept else grid.T.ravel()[transposed]
+        found.setdefault(order.tobytes(), order)
+    return tuple(found.values())
 
 
 _Vector: TypeAlias = tuple[int, int]

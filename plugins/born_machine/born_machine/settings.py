@@ -17,6 +17,7 @@ Schedule: TypeAlias = float | Sequence[float] | Callable[[int], float]
 """A number; or one a sweep, the last staying; or a function of the sweep, counted from 1."""
 
 METHODS = ("two-site", "all-site")
+_OF_BONDS = ("backtracks", "bond_penalty", "entropy_bonus")
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
@@ -44,8 +45,9 @@ class Settings:
     start: "random" (positive entries, bond 2) or "marginals" (product of the feature marginals).
     dtype: of the training arithmetic, float32, float64, complex64 or complex128.
 
-    method: "two-site" sweeps, or "all-site" gradients. optimizer: of the all-site steps, the name
-    of a class in torch.optim.
+    method: "two-site" sweeps, or "all-site" gradients: `steps` passes a sweep over the samples in
+    batches, all arrays moved at once by `optimizer`, the name of a class in torch.optim; bonds
+    stay as the start has them (random: max_bond).
     batch_size: samples a step, None for all. batch_per: "sweep" draws a batch for each sweep,
     "bond" draws one at each bond (all-site passes always go through all batches once).
     backtracks: how often a step that raises the NLL is halved before it is not taken; 0 takes
@@ -100,8 +102,16 @@ class Settings:
             value = getattr(self, name)
             if value not in known:
                 raise ArgumentError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-        for sweep in range(1, max(self.sweeps, 1) + 1):
-            self.at(sweep)
+        values = [self.at(sweep) for sweep in range(1, max(self.sweeps, 1) + 1)]
+        if self.method == "all-site":
+            knobs = {name: getattr(self, name) for name in _OF_BONDS}
+            knobs["noise"] = max(one.noise for one in values)
+            wrong = [name for name, value in knobs.items() if value]
+            if wrong:
+                raise ArgumentError(
+                    f"{', '.join(wrong)} act at a bond and have no meaning for "
+                    "method='all-site'; leave them 0"
+                )
 
     def at(self, sweep: int) -> SweepSettings:
         """Return the values that the schedules take at a sweep, counted from 1."""

@@ -25,6 +25,8 @@ def start_state(
     """
     single = len(dims) == 1
     if settings.start == "random" and not single:
+        if settings.method == "all-site":
+            return _spread_state(dims, settings, rng)
         shapes = zip((1, *(2,) * (len(dims) - 1)), dims, (*(2,) * (len(dims) - 1), 1), strict=True)
         psi = MPS.from_arrays(
             [rng.uniform(0.8, 1.2, shape).astype(settings.dtype) for shape in shapes]
@@ -40,6 +42,22 @@ def start_state(
             vectors.append(np.sqrt(counts / counts.sum()).astype(settings.dtype))
         psi = product_mps(vectors)
     return normalize(canonicalize(psi, -1))
+
+
+def _spread_state(dims: tuple[int, ...], settings: Settings, rng: np.random.Generator) -> MPS:
+    """Return a random positive state at the largest bond, its Schmidt values of one size.
+
+    Identity matrices times positive entries: what one end says is carried to the other, where
+    random matrices would forget it after a few sites.
+    """
+    bond = settings.largest_bond
+    before, after = np.cumprod((1, *dims)), np.cumprod((1, *dims[::-1]))[::-1]
+    widths = [int(min(bond, a, b)) for a, b in zip(before, after, strict=True)]
+    arrays = []
+    for d, l, r in zip(dims, widths, widths[1:], strict=False):
+        array = rng.uniform(0.0, 0.2, (l, d, r)) + np.eye(l, r)[:, None, :]
+        arrays.append(array.astype(settings.dtype))
+    return normalize(canonicalize(MPS.from_arrays(arrays), -1))
 
 
 def state_like(state: MPS, settings: Settings) -> MPS:

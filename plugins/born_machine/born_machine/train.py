@@ -71,6 +71,10 @@ def make_sweeper(
     keep_open: bool = True,
 ) -> Sweeper:
     """Return the sweeper that `settings.method` names."""
+    if settings.method == "all-site":
+        from born_machine.allsites import AllSiteSweeper  # torch takes its time
+
+        return AllSiteSweeper(fuel, settings, place=place)
     return BondSweeper(fuel, dims, settings, place=place, keep_open=keep_open)
 
 
@@ -144,7 +148,8 @@ class SweepFuel:
         self._augment = augment
         self._seed = settings.seed
         small = settings.batch_size is not None and settings.batch_size < len(samples)
-        self._batch = settings.batch_size if small and settings.batch_per == "sweep" else None
+        per_sweep = settings.batch_per == "sweep" and settings.method != "all-site"
+        self._batch = settings.batch_size if small and per_sweep else None
 
     def __call__(self, number: int) -> Samples:
         """Return the samples (sample, site) of sweep `number`; the same object where unchanged."""
