@@ -235,10 +235,12 @@ def information_maps(
     model: npt.NDArray[np.float64],
     order: npt.NDArray[np.intp],
     image_shape: tuple[int, int] | None,
+    *,
+    source: str = "model",
 ) -> Figure:
     """Draw the mutual information (nats) of all pairs of features, model beside data.
 
-    data, model: (feature, feature), diagonals not shown. Features stand in site order; one panel
+    data, model: (feature, feature), diagonals not shown; source: the title of the second. Features stand in site order; one panel
     sets the pairs against one another; on images two more show, pixel by pixel, how much each
     shares with all others.
     """
@@ -246,7 +248,7 @@ def information_maps(
 
     off = ~np.eye(len(data), dtype=bool)
     data, model = np.maximum(data, 0.0), np.maximum(model, 0.0)  # rounding
-    maps = {"data": np.where(off, data, np.nan), "model": np.where(off, model, np.nan)}
+    maps = {"data": np.where(off, data, np.nan), source: np.where(off, model, np.nan)}
     most = max(float(np.nanmax(values, initial=1e-12)) for values in maps.values())
     rows = 2 if image_shape else 1
     figure = Figure(figsize=(13.0, 4.3 * rows), layout="constrained")
@@ -256,7 +258,7 @@ def information_maps(
         picture = axes.imshow(
             np.sqrt(values[np.ix_(order, order)]), cmap="magma", vmin=0, vmax=math.sqrt(most)
         )
-        axes.set_title(f"{title}: mutual information of sites", fontsize=11)
+        axes.set_title(f"mutual information of sites\n{title}", fontsize=11)
         axes.set_xlabel("site")
     figure.colorbar(picture, ax=panels, shrink=0.85, label="square root of nats")
     least = 1e-6
@@ -275,7 +277,7 @@ def information_maps(
         panels = [figure.add_subplot(grid[1, column]) for column in (0, 1)]
         for axes, (title, values) in zip(panels, shared.items(), strict=True):
             picture = axes.imshow(values.reshape(image_shape), cmap="magma", vmin=0, vmax=most)
-            axes.set_title(f"{title}: information shared with all others", fontsize=11)
+            axes.set_title(f"information shared with all others\n{title}", fontsize=11)
             axes.set_xticks([])
             axes.set_yticks([])
         figure.colorbar(picture, ax=panels, shrink=0.85, label="sum over pairs (nats)")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from born_machine.baselines import chow_liu, empirical_entropy, independent
 from born_machine.data import Samples
@@ -39,7 +40,8 @@ __all__ = [
 ]
 
 RESULTS = "results.json"
-_MOST_WORK = 2e11
+_MOST_EXACT = 200
+_MOST_DRAWN = 5000
 
 Parts = dict[str, Samples]
 """The samples of a run by name: "train", and where there are any "validation" and "test"."""
@@ -145,9 +147,10 @@ def write_report(
         pictures["progress"] = sample_strip(rows, shape)
     first = chains_of(machine.model_)[0]
     pictures["chain"] = chain_profile(first.bond_dims, first.entanglement(), first.order, shape)
-    if figures["baselines"] and _affordable(machine):
+    if figures["baselines"] and machine.model_.features > 1:
+        source, information = _information(machine, len(training))
         pictures["information"] = information_maps(
-            pair_information(training), machine.mutual_information(), first.order, shape
+            pair_information(training), information, first.order, shape, source=source
         )
     pictures["nll"] = nll_curve(
         machine.history_,
@@ -162,11 +165,15 @@ def write_report(
         file.write(json.dumps(figures, indent=1, allow_nan=False).encode())
 
 
-def _affordable(machine: BornMachine) -> bool:
-    """Say whether the mutual information of all pairs takes seconds and not minutes."""
-    model = machine.model_
-    bonds = np.array(model.bond_dims or (1,), dtype=float)
-    return model.features > 1 and model.features * max(model.dims) * (bonds**3).sum() < _MOST_WORK
+def _information(machine: BornMachine, samples: int) -> tuple[str, npt.NDArray[np.float64]]:
+    """Return the model's mutual information of all pairs, and in words where it comes from.
+
+    Exact for as many features as take seconds, else from draws, no more than there are samples.
+    """
+    if machine.model_.features <= _MOST_EXACT:
+        return "model", machine.mutual_information()
+    count = min(samples, _MOST_DRAWN)
+    return f"model, from {count:,} draws", pair_information(machine.sample(count))
 
 
 def summary(

@@ -315,7 +315,7 @@ _FILES = (
     "`progress.png` (drawn during training)",
     "`completed.png` (half redrawn)",
     "`chain.png` (bonds and entanglement)",
-    "`information.png` (mutual information, where it takes seconds)",
+    "`information.png` (mutual information, model beside data)",
     f"`{SETTINGS}` (repeat this: `born-machine train --config {SETTINGS} --out NEW`)",
 )
 
