@@ -90,6 +90,7 @@ PLUGIN = {
     "born_machine.data": 0,
     "born_machine.curves": 0,
     "born_machine.settings": 0,
+    "born_machine.config": 0,
     "born_machine.inputs": 1,
     "born_machine.ordering": 1,
     "born_machine.amplitude": 1,
@@ -117,9 +118,10 @@ PLUGIN = {
     "born_machine.fitting": 10,
     "born_machine.estimator": 11,
     "born_machine.plots": 11,
-    "born_machine.run": 12,
-    "born_machine": 13,
-    "born_machine.cli": 14,
+    "born_machine.report": 12,
+    "born_machine.run": 13,
+    "born_machine": 14,
+    "born_machine.cli": 15,
 }
 
 

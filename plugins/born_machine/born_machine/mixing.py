@@ -12,7 +12,7 @@ from born_machine.checkpoint import Checkpoint, MixtureCheckpoint, SweepRecord
 from born_machine.curves import Order, variations
 from born_machine.data import Samples
 from born_machine.models.mixture import fitted_weights, log_mean
-from born_machine.ordering import CURVES, site_order
+from born_machine.ordering import CURVES, LEARNED, site_order
 from born_machine.settings import Settings
 from born_machine.sweeper import OnStep, Place
 from born_machine.train import Augment, Logs, Scorer, SweepFuel, checkpoints, make_sweeper
@@ -32,9 +32,9 @@ def mixture_orders(
 ) -> list[Order]:
     """Return a site order for each machine, from the name of one.
 
-    "raster", "snake", "hilbert": the `variations` of the curve. "linkage" and "path": learned from
-    all samples, then from samples drawn with replacement. "given" and a permutation: the same for
-    all, which then differ by their random start. samples: (sample, feature). Raises
+    "raster", "snake", "hilbert": the `variations` of the curve. "linkage", "path" and "chow-liu":
+    learned from all samples, then from samples drawn with replacement. "given" and a permutation:
+    the same for all, which then differ by their random start. samples: (sample, feature). Raises
     `ArgumentError` for more machines than a curve has variations.
     """
     if isinstance(order, str) and order in CURVES and image_shape is not None:
@@ -48,7 +48,7 @@ def mixture_orders(
     orders = [site_order(order, samples.shape[1], image_shape, samples)]
     for number in range(1, machines):
         drawn = samples
-        if order in ("linkage", "path"):
+        if isinstance(order, str) and order in LEARNED:
             rng = np.random.default_rng((seed, number))
             drawn = samples[rng.integers(0, len(samples), len(samples))]
         orders.append(site_order(order, samples.shape[1], image_shape, drawn))

@@ -18,6 +18,8 @@ from tnkit import ArgumentError, ArgumentTypeError, SizeError
 
 __all__ = [
     "CANDIDATES",
+    "CURVES",
+    "LEARNED",
     "ORDERS",
     "dependence_tree",
     "image_order",
