@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import threading
@@ -375,3 +376,10 @@ def test_a_network_is_fitted_by_gradient() -> None:
 
     optimizer.step(loss)
     assert loss().item() < 1e-8 * float(torch.sum(target**2))
+
+
+def test_large_scalars_beside_a_vector() -> None:
+    big = Tensor(2.0**900, [])
+    vector = Tensor(np.array([1.0, 2.0]), ["a"])
+    found = tnkit.contract_scaled(tnkit.TensorNetwork([big, vector, big, big]))
+    assert found.log_abs == pytest.approx(math.log(2) * np.array([2700.0, 2701.0]))
