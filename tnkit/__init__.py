@@ -14,6 +14,7 @@ from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, sp
 from tnkit.build.circuit import Circuit, Gate, light_cone
 from tnkit.build.circuit_networks import (
     amplitude_network,
+    circuit_positions,
     density_network,
     expectation_network,
     state_network,
@@ -26,10 +27,11 @@ from tnkit.build.lattices import lattice, lattice_positions, random_regular_grap
 from tnkit.build.models import ising_network, pair_network, potts_network
 from tnkit.build.qasm import read_qasm
 from tnkit.build.qsim import read_qsim
-from tnkit.build.shapes import mera_network, peps_network
+from tnkit.build.shapes import mera_network, mera_positions, peps_network
 from tnkit.build.uai import read_uai_evidence, uai_network
 from tnkit.contraction import contract, contract_scaled, einsum
-from tnkit.drawing import draw
+from tnkit.drawing import draw, isometric_legs
+from tnkit.drawing_plans import Picture, draw_steps, draw_tree, picture
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -43,6 +45,7 @@ from tnkit.errors import (
     TnkitError,
 )
 from tnkit.index import Index
+from tnkit.interop import from_quimb, to_quimb
 from tnkit.io import atomic_file, load, read_archive, save, write_archive
 from tnkit.mps.apply import apply
 from tnkit.mps.arithmetic import add, conj, distance, hadamard, scale, subtract
@@ -150,6 +153,7 @@ __all__ = [
     "Move",
     "NonFiniteError",
     "OpSum",
+    "Picture",
     "Plan",
     "Problem",
     "ScaleError",
@@ -176,6 +180,7 @@ __all__ = [
     "bond_form",
     "boundary_contract",
     "canonicalize",
+    "circuit_positions",
     "close_zipper",
     "cnf_network",
     "colouring_network",
@@ -193,6 +198,8 @@ __all__ = [
     "distance",
     "dmrg",
     "draw",
+    "draw_steps",
+    "draw_tree",
     "einsum",
     "entanglement_spectra",
     "entropies",
@@ -203,6 +210,7 @@ __all__ = [
     "fit",
     "from_einsum",
     "from_networkx",
+    "from_quimb",
     "from_vidal",
     "gate_matrix",
     "gauge_bond",
@@ -213,6 +221,7 @@ __all__ = [
     "inner",
     "insert_site",
     "ising_network",
+    "isometric_legs",
     "join",
     "lattice",
     "lattice_positions",
@@ -225,6 +234,7 @@ __all__ = [
     "marginal_probabilities",
     "measure",
     "mera_network",
+    "mera_positions",
     "mpo_from_dense",
     "mpo_from_terms",
     "mps_from_dense",
@@ -238,6 +248,7 @@ __all__ = [
     "pair_network",
     "peps_network",
     "permute_sites",
+    "picture",
     "plan",
     "plugins",
     "potts_network",
@@ -271,6 +282,7 @@ __all__ = [
     "swap_sites",
     "sweep",
     "to_dense",
+    "to_quimb",
     "to_vidal",
     "trace",
     "tree_graph",

@@ -127,14 +127,14 @@ def test_cells_may_be_given() -> None:
 
 
 def test_values_beyond_a_float_and_other_libraries(library: testing.Backend) -> None:
-    network = tnkit.ising_network(tnkit.lattice("square", 8, 12), 4.0)
+    network = tnkit.ising_network(tnkit.lattice("square", 8, 12), 5.0)
     there = testing.on(network, library)
     for found in (
         tnkit.boundary_contract(there, Truncation(max_bond=4)),
         tnkit.compressed_contract(there, Truncation(max_bond=4), distance=0),
     ):
         # two ground states, and a corner turned over
-        expected = 4 * (7 * 12 + 8 * 11) + math.log(2) + 4 * math.exp(-16)
+        expected = 5 * (7 * 12 + 8 * 11) + math.log(2) + 4 * math.exp(-20)
         assert float(found.value.log_abs) == pytest.approx(expected, abs=2e-5)
 
 
