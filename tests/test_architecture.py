@@ -34,6 +34,8 @@ CORE = {
     "tnkit.bonds": 8,
     "tnkit.simplify": 9,
     "tnkit.drawing": 8,
+    "tnkit.interop": 8,
+    "tnkit.drawing_plans": 9,
     "tnkit.mps.sites": 6,
     "tnkit.mps.state": 7,
     "tnkit.mps.operator": 7,

@@ -14,6 +14,7 @@ from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, sp
 from tnkit.build.circuit import Circuit, Gate, light_cone
 from tnkit.build.circuit_networks import (
     amplitude_network,
+    circuit_positions,
     density_network,
     expectation_network,
     state_network,
@@ -27,10 +28,11 @@ from tnkit.build.models import ising_network, pair_network, potts_network
 from tnkit.build.qasm import read_qasm
 from tnkit.build.qsim import read_qsim
 from tnkit.build.ring import ring, ring_expectation, ring_inner, ring_log_norm
-from tnkit.build.shapes import mera_network, peps_network
+from tnkit.build.shapes import mera_network, mera_positions, peps_network
 from tnkit.build.uai import read_uai_evidence, uai_network
 from tnkit.contraction import contract, contract_scaled, einsum
-from tnkit.drawing import draw
+from tnkit.drawing import draw, isometric_legs
+from tnkit.drawing_plans import Picture, draw_steps, draw_tree, picture
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -44,6 +46,7 @@ from tnkit.errors import (
     TnkitError,
 )
 from tnkit.index import Index
+from tnkit.interop import from_quimb, to_quimb
 from tnkit.io import atomic_file, load, read_archive, save, write_archive
 from tnkit.mps.apply import apply
 from tnkit.mps.arithmetic import add, conj, distance, hadamard, scale, subtract
@@ -159,6 +162,7 @@ __all__ = [
     "NonFiniteError",
     "OpSum",
     "Paused",
+    "Picture",
     "Plan",
     "Problem",
     "ScaleError",
@@ -189,6 +193,7 @@ __all__ = [
     "bond_form",
     "boundary_contract",
     "canonicalize",
+    "circuit_positions",
     "close_zipper",
     "cnf_network",
     "colouring_network",
@@ -207,6 +212,8 @@ __all__ = [
     "distance",
     "dmrg",
     "draw",
+    "draw_steps",
+    "draw_tree",
     "einsum",
     "entanglement_spectra",
     "entropies",
@@ -217,6 +224,7 @@ __all__ = [
     "fit",
     "from_einsum",
     "from_networkx",
+    "from_quimb",
     "from_vidal",
     "gate_matrix",
     "gauge_bond",
@@ -227,6 +235,7 @@ __all__ = [
     "inner",
     "insert_site",
     "ising_network",
+    "isometric_legs",
     "join",
     "lattice",
     "lattice_positions",
@@ -239,6 +248,7 @@ __all__ = [
     "marginal_probabilities",
     "measure",
     "mera_network",
+    "mera_positions",
     "mpo_from_dense",
     "mpo_from_terms",
     "mps_from_dense",
@@ -254,6 +264,7 @@ __all__ = [
     "pause",
     "peps_network",
     "permute_sites",
+    "picture",
     "plan",
     "plugins",
     "potts_network",
@@ -294,6 +305,7 @@ __all__ = [
     "swap_sites",
     "sweep",
     "to_dense",
+    "to_quimb",
     "to_vidal",
     "trace",
     "tree_graph",

@@ -16,6 +16,7 @@ from tnkit.tensor import Tensor
 __all__ = [
     "Wires",
     "amplitude_network",
+    "circuit_positions",
     "density_network",
     "expectation_network",
     "state_network",
@@ -79,6 +80,38 @@ def state_network(circuit: Circuit, *, dtype: Any = "complex128") -> TensorNetwo
         wires.act(gate)
     network = TensorNetwork(wires.tensors, wires.names)
     return network.rename(dict(zip(wires.names, circuit.qubits, strict=True)))
+
+
+def circuit_positions(circuit: Circuit) -> dict[int | str, tuple[float, float]]:
+    """Return {tensor or index: (x, y)} of `state_network`, for `draw`: time runs to the right.
+
+    Every qubit has a line; the squares of diagonal gates and the loose ends stay on it.
+
+    >>> places = circuit_positions(Circuit.from_gates(2, [("h", 0), ("cx", 0, 1)]))
+    >>> places[3], places["q1"]
+    ((2.0, -0.5), (3.0, -1.0))
+    """
+    wires = Wires(circuit, "complex128")
+    busy = [0] * len(circuit.qubits)
+    places: dict[int | str, tuple[float, float]] = {k: (0.0, -float(k)) for k in range(len(busy))}
+    for at, gate in enumerate(circuit.gates, start=len(busy)):
+        between = range(min(gate.qubits), max(gate.qubits) + 1)
+        time = 1 + max(busy[k] for k in between)
+        for k in between:
+            busy[k] = time
+        before = wires.names
+        wires.act(gate)
+        for k in gate.qubits:
+            if wires.name(k) == before[k]:
+                places.setdefault(before[k], (float(time), -float(k)))
+        aside = 0.35 if wires.names == before and len(gate.qubits) == 1 else 0.0
+        places[at] = (float(time), -sum(gate.qubits) / len(gate.qubits) - aside)
+    for k, name in enumerate(circuit.qubits):
+        if wires.name(k) in places:  # a hyperedge to the end
+            places[name] = places[wires.name(k)]
+        else:
+            places[name] = (max(busy) + 1.0, -float(k))
+    return places
 
 
 def amplitude_network(

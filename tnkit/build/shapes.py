@@ -14,7 +14,7 @@ from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
 
-__all__ = ["mera_network", "peps_network"]
+__all__ = ["mera_network", "mera_positions", "peps_network"]
 
 
 def peps_network(
@@ -104,6 +104,24 @@ def mera_network(
     top = _normal(rng, (size, size), dtype)
     tensors.append(Tensor(top / np.linalg.norm(top), low, ["top", f"level{levels}"]))
     return TensorNetwork(tensors, [f"s{k}" for k in range(2 ** (levels + 1))])
+
+
+def mera_positions(levels: int) -> dict[int, tuple[float, float]]:
+    """Return {tensor: (x, y)} of `mera_network`: what `draw` takes as positions.
+
+    >>> mera_positions(1)[0]
+    (1.5, 0.0)
+    """
+    places: list[tuple[float, float]] = []
+    left, step = 0.0, 1.0
+    count = 2 ** (levels + 1)
+    for level in range(levels):
+        # isometry k stands above sites 2k and 2k + 1, a disentangler between two isometries
+        places += [(left + (2 * k + 1.5) * step, 2.0 * level) for k in range(count // 2)]
+        places += [(left + (2 * k + 0.5) * step, 2.0 * level + 1.0) for k in range(count // 2)]
+        left, step, count = left + 0.5 * step, 2 * step, count // 2
+    places.append((left + 0.5 * step, 2.0 * levels))
+    return dict(enumerate(places))
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Any:
