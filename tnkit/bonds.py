@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from tnkit.checking import checked
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
@@ -24,6 +25,7 @@ class BondChange:
     discarded_weight: float
 
 
+@checked
 def contract_bond(network: TensorNetwork, name: str) -> TensorNetwork:
     """Return the network with all tensors an index is on contracted into one.
 
@@ -42,6 +44,7 @@ def contract_bond(network: TensorNetwork, name: str) -> TensorNetwork:
     return TensorNetwork(kept, network.output)
 
 
+@checked
 def split_tensor(
     network: TensorNetwork,
     position: int,
@@ -68,6 +71,7 @@ def split_tensor(
     return BondChange(TensorNetwork(tensors, network.output), found.discarded_weight)
 
 
+@checked
 def gauge_bond(
     network: TensorNetwork, name: str, *, isometry: Literal["first", "second"] = "first"
 ) -> TensorNetwork:
@@ -87,6 +91,7 @@ def gauge_bond(
     return network.replace({one: left, two: _absorb(other, found.right, name, found.bond)})
 
 
+@checked
 def compress_bond(network: TensorNetwork, name: str, truncation: Truncation = EXACT) -> BondChange:
     """Return the network with one bond truncated, best for the two tensors at it.
 

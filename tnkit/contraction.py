@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from tnkit.arrays import Array, as_array, movers, namespace, promote, whole
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, MemoryLimitError, SizeError
 from tnkit.network import TensorNetwork
 from tnkit.notation import parse, parse_interleaved, shorten
@@ -31,6 +32,7 @@ class Cancel(Protocol):
         """Say whether to stop."""
 
 
+@checked
 def contract(
     network: TensorNetwork,
     plan: Plan | None = None,
@@ -67,6 +69,7 @@ def contract(
     return Tensor(array, made.output)
 
 
+@checked
 def contract_scaled(
     network: TensorNetwork,
     plan: Plan | None = None,

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
 
 __all__ = ["draw"]
 
 
+@checked
 def draw(
     network: TensorNetwork,
     ax: Any = None,

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tnkit.arrays import to_numpy
+from tnkit.checking import checked
 from tnkit.errors import ArgumentTypeError, FormatError
 from tnkit.mps.operator import MPO
 from tnkit.mps.state import MPS, Gauge
@@ -34,6 +35,7 @@ _MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 64 * 2**20
 
 
+@checked
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under `path` only when the block ends without error.
@@ -70,6 +72,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.close(folder)
 
 
+@checked
 def write_archive(
     path: str | os.PathLike[str],
     kind: str,
@@ -109,6 +112,7 @@ def write_archive(
             archive.writestr(f"{name}.npy", content)
 
 
+@checked
 def read_archive(
     path: str | os.PathLike[str], kind: str
 ) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
@@ -181,6 +185,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, entry: dict[str, Any]) -> n
     return np.frombuffer(content, dtype=dtype, offset=offset).reshape(shape).copy()
 
 
+@checked
 def save(path: str | os.PathLike[str], value: MPS | MPO) -> None:
     """Save a state or operator: arrays, site names, gauge, scale; atomically, without pickle.
 
@@ -201,6 +206,7 @@ def save(path: str | os.PathLike[str], value: MPS | MPO) -> None:
     write_archive(path, "mps" if isinstance(value, MPS) else "mpo", metadata, arrays)
 
 
+@checked
 def load(path: str | os.PathLike[str]) -> Any:
     """Load what `save` wrote, an MPS or MPO of NumPy arrays. Raises `FormatError` or OSError."""
     try:

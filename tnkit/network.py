@@ -11,6 +11,7 @@ from typing import Any
 
 from tnkit import arrays
 from tnkit.arrays import Array
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError
 from tnkit.index import Index, fresh_name, merge_sizes
 from tnkit.notation import Equation, default_output, parse, shorten
@@ -107,6 +108,7 @@ class TensorNetwork:
         """Bytes of all arrays together."""
         return sum(arrays.nbytes(tensor.array) for tensor in self.tensors)
 
+    @checked
     def tensors_with(self, name: str) -> tuple[int, ...]:
         """Return the positions of the tensors an index is on; raises `IndexNameError`."""
         self._check(name)
@@ -144,6 +146,7 @@ class TensorNetwork:
             f"<tr><th></th><th>indices</th><th>tags</th></tr>{rows}</table>"
         )
 
+    @checked
     def same_structure(self, other: TensorNetwork) -> bool:
         """Say whether tensors agree one by one in all but their numbers, and the output too."""
         return (
@@ -152,6 +155,7 @@ class TensorNetwork:
             and all(a.same_structure(b) for a, b in zip(self.tensors, other.tensors, strict=True))
         )
 
+    @checked
     def allclose(self, other: TensorNetwork, *, rtol: float = 1e-9, atol: float = 0.0) -> bool:
         """Say whether tensors agree one by one, numbers included (not: whether the values do)."""
         return (
@@ -169,6 +173,7 @@ class TensorNetwork:
         """Return the network with another output."""
         return TensorNetwork(self.tensors, names)
 
+    @checked
     def rename(self, names: Mapping[str, str]) -> TensorNetwork:
         """Return the network with indices renamed {old: new}; none may collide."""
         for name in names:
@@ -185,6 +190,7 @@ class TensorNetwork:
         ]
         return TensorNetwork(tensors, [names.get(name, name) for name in self.output])
 
+    @checked
     def combine(self, other: TensorNetwork, output: Iterable[str] | None = None) -> TensorNetwork:
         """Return both networks as one, joined where both have an open index of one name.
 
@@ -215,6 +221,7 @@ class TensorNetwork:
         """Return `combine` of both."""
         return self.combine(other)
 
+    @checked
     def replace(self, tensors: Mapping[int, Tensor]) -> TensorNetwork:
         """Return the network with tensors replaced {position: tensor}; the output stays."""
         for at in tensors:
@@ -232,6 +239,7 @@ class TensorNetwork:
         tensors = [t.with_array(a) for t, a in zip(self.tensors, values, strict=True)]
         return TensorNetwork(tensors, self.output)
 
+    @checked
     def map(self, function: Callable[[Tensor], Tensor]) -> TensorNetwork:
         """Return the network of function(tensor) for each tensor; the output stays."""
         return TensorNetwork([function(tensor) for tensor in self.tensors], self.output)
@@ -240,6 +248,7 @@ class TensorNetwork:
         """Return the network with each tensor conjugated."""
         return self.map(Tensor.conj)
 
+    @checked
     def fix(self, values: Mapping[str, int]) -> TensorNetwork:
         """Return the network with indices fixed to values and gone, {name: value}."""
         for name in values:
@@ -249,6 +258,7 @@ class TensorNetwork:
 
     # ---- parts
 
+    @checked
     def find(self, tags: str | Iterable[str], *, any_of: bool = False) -> tuple[int, ...]:
         """Return the positions of the tensors with all of `tags` (any_of: with one of them)."""
         wanted = {tags} if isinstance(tags, str) else set(tags)
@@ -256,6 +266,7 @@ class TensorNetwork:
             return tuple(at for at, t in enumerate(self.tensors) if wanted & t.tags)
         return tuple(at for at, t in enumerate(self.tensors) if wanted <= t.tags)
 
+    @checked
     def select(self, tags: str | Iterable[str], *, any_of: bool = False) -> TensorNetwork:
         """Return the sub-network of the tensors with `tags`; see `partition` for its output.
 
@@ -269,6 +280,7 @@ class TensorNetwork:
             )
         return self.partition(found)[0]
 
+    @checked
     def partition(self, positions: Iterable[int]) -> tuple[TensorNetwork, TensorNetwork]:
         """Return the sub-network at `positions` and the rest.
 
@@ -292,6 +304,7 @@ class TensorNetwork:
 
     # ---- graphs
 
+    @checked
     def to_networkx(self, *, open_ends: bool = False) -> Any:
         """Return a `networkx.MultiGraph`: tensors as nodes, indices as edges.
 
@@ -328,6 +341,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+@checked
 def from_networkx(
     graph: Any,
     array: Callable[[Any, tuple[int, ...]], Array] | None = None,
@@ -368,6 +382,7 @@ def from_networkx(
     )
 
 
+@checked
 def from_einsum(spec: str, *values: Array) -> TensorNetwork:
     """Return the network of an einsum string and its arrays; symbols become index names.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import NUMPY_MOVERS, Array, dtype_name, is_bool, movers, promote, whole
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, FormatError, MemoryLimitError, SizeError
 from tnkit.index import fresh_name
 from tnkit.network import TensorNetwork
@@ -203,6 +204,7 @@ class Plan:
         """Return the peak for arrays of another dtype."""
         return self._program.peak_elements * _itemsize(dtype_name(dtype))
 
+    @checked
     def with_batch(self, size: int, inputs: Iterable[int], name: str = "batch") -> Plan:
         """Return the plan with a batch axis in front of some inputs and of the output.
 
@@ -277,6 +279,7 @@ class Plan:
         )
 
     @classmethod
+    @checked
     def from_json(cls, text: str) -> Plan:
         """Return the plan that `to_json` wrote; raises `FormatError` for anything else."""
         try:
@@ -308,6 +311,7 @@ class Plan:
         return made
 
 
+@checked
 def plan(
     what: TensorNetwork | Equation | str,
     *,

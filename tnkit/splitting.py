@@ -25,6 +25,7 @@ from tnkit.arrays import (
     svd,
     to_numpy,
 )
+from tnkit.checking import checked
 from tnkit.derivatives import needs_gradient
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError
 from tnkit.index import check_name, fresh_name
@@ -50,6 +51,7 @@ class MatrixSplit:
     discarded_weight: float
 
 
+@checked
 def split_matrix(
     matrix: Array,
     truncation: Truncation = EXACT,
@@ -155,6 +157,7 @@ class Split:
     bond: str
 
 
+@checked
 def split(
     tensor: Tensor,
     left_names: Iterable[str],

@@ -13,6 +13,7 @@ import numpy as np
 
 from tnkit import arrays
 from tnkit.arrays import Array, as_array, is_complex, movers, namespace, to_numpy
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError, SizeError
 from tnkit.index import Index, check_name
 from tnkit.pairwise import lower, prepare, run, run_one
@@ -142,6 +143,7 @@ class Tensor:
             f"<tr>{head}</tr><tr>{body}</tr></table>"
         )
 
+    @checked
     def same_structure(self, other: Tensor) -> bool:
         """Say whether names (in order), sizes, dtype, library and tags agree."""
         return (
@@ -152,6 +154,7 @@ class Tensor:
             and bool(self.dtype == other.dtype)
         )
 
+    @checked
     def allclose(self, other: Tensor, *, rtol: float = 1e-9, atol: float = 0.0) -> bool:
         """Say whether both hold the same numbers, axes aligned by name.
 
@@ -204,6 +207,7 @@ class Tensor:
             )
         return _trusted(movers(self.array).permute(self.array, axes), names, self.tags)
 
+    @checked
     def rename(self, names: Mapping[str, str]) -> Tensor:
         """Return the tensor with indices renamed {old: new}; two may swap, none may collide."""
         for old in names:
@@ -227,6 +231,7 @@ class Tensor:
             raise SizeError(f"expected an array of shape {self.shape}, got {tuple(array.shape)}")
         return _trusted(array, self.names, self.tags)
 
+    @checked
     def fuse(self, names: Iterable[str], new: str) -> Tensor:
         """Return the tensor with several indices fused into one.
 
@@ -254,6 +259,7 @@ class Tensor:
         array = movers(self.array).reshape(moved.array, (*shape[:at], fused, *shape[at + width :]))
         return _trusted(array, (*rest[:at], new, *rest[at:]), self.tags)
 
+    @checked
     def unfuse(self, name: str, indices: Iterable[Index | tuple[str, int]]) -> Tensor:
         """Return the tensor with one index taken apart into `indices`, the first slowest."""
         axis = self._axis(name)
@@ -268,6 +274,7 @@ class Tensor:
         shape = (*self.shape[:axis], *(p.size for p in parts), *self.shape[axis + 1 :])
         return _trusted(movers(self.array).reshape(self.array, shape), names, self.tags)
 
+    @checked
     def fix(self, values: Mapping[str, int]) -> Tensor:
         """Return the tensor with indices fixed to values and gone, {name: value}.
 
@@ -287,6 +294,7 @@ class Tensor:
         array = as_array(self.array[key]) if chosen else self.array
         return _trusted(array, names, self.tags)
 
+    @checked
     def slice(self, slices: Mapping[str, slice]) -> Tensor:
         """Return the tensor with indices cut by Python slice objects, given by name."""
         key: list[slice] = [slice(None)] * self.ndim
@@ -377,6 +385,7 @@ class Tensor:
         part = xp.imag(self.array) if is_complex(self.array) else xp.zeros_like(self.array)
         return _trusted(part, self.names, self.tags)
 
+    @checked
     def map(self, function: Callable[[Array], Array]) -> Tensor:
         """Return the tensor of function(array), which must keep the shape."""
         return self.with_array(function(self.array))
@@ -480,6 +489,7 @@ class Tensor:
             )
         return _trusted(pool[0], names, self.tags | other.tags)
 
+    @checked
     def outer(self, other: Tensor) -> Tensor:
         """Return the outer product; raises `IndexNameError` where a name is shared."""
         shared = [name for name in self.names if name in other.names]
@@ -489,6 +499,7 @@ class Tensor:
             )
         return self @ other
 
+    @checked
     def inner(self, other: Tensor) -> Tensor:
         """Return the scalar sum of conj(self) * other; both must have the same names."""
         if set(self.names) != set(other.names):
@@ -505,6 +516,7 @@ class Tensor:
         """Return the array on the host as a NumPy array."""
         return to_numpy(self.array)
 
+    @checked
     def to(self, library: str, *, device: Any = None) -> Tensor:
         """Return the tensor in another library ("numpy", "torch", "cupy", "jax") or on a device.
 

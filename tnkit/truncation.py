@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError
 
 __all__ = ["EXACT", "Truncation"]
@@ -66,6 +67,7 @@ class Truncation:
             if not (math.isfinite(value) and 0.0 <= value < 1.0):
                 raise ArgumentError(f"{name} must lie in [0, 1), got {value!r}")
 
+    @checked
     def keep(self, values: np.ndarray[Any, Any], *, eps: float | None = None) -> tuple[int, float]:
         """Return how many of `values` stay and the weight discarded with the rest.
 

@@ -21,6 +21,7 @@ from tnkit.arrays import (
     reshape,
     to_numpy,
 )
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.mps.arithmetic import chain_of, like_chain
 from tnkit.mps.environments import extend_left_overlap
@@ -40,6 +41,7 @@ Chain = TypeVar("Chain", MPS, MPO)
 METHODS = ("svd", "density", "randomised", "fit")
 
 
+@checked
 def compress(
     chain: Chain,
     truncation: Truncation = EXACT,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import device, is_complex, namespace, reshape, to_numpy
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 from tnkit.mps.chain import project
 from tnkit.mps.environments import extend_left_overlap
@@ -34,6 +35,7 @@ class Measured:
     state: MPS
 
 
+@checked
 def condition(psi: MPS, known: Mapping[int | str, int]) -> MPS:
     """Return the normalised state of the other sites, given the values of some.
 
@@ -51,6 +53,7 @@ def condition(psi: MPS, known: Mapping[int | str, int]) -> MPS:
     return normalize(left)
 
 
+@checked
 def site_probabilities(
     psi: MPS, known: Mapping[int | str, int] | None = None
 ) -> dict[str, np.ndarray[Any, Any]]:
@@ -78,6 +81,7 @@ def site_probabilities(
     return found
 
 
+@checked
 def marginal_probabilities(
     psi: MPS, sites: int | str | Iterable[int | str], *, memory_limit: int | None = 4 * 2**30
 ) -> np.ndarray[Any, Any]:
@@ -121,6 +125,7 @@ def marginal_probabilities(
     return result
 
 
+@checked
 def measure(
     psi: MPS,
     sites: int | str | Iterable[int | str],

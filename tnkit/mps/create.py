@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import Array, as_array, namespace, reshape
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.state import MPS, Gauge, site_names
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+@checked
 def random_mps(
     sites: int | Sequence[str],
     site_dim: int | Sequence[int] = 2,
@@ -68,6 +70,7 @@ def random_mps(
     return _unit(MPS(tuple(arrays), names))
 
 
+@checked
 def product_mps(vectors: Sequence[Any], *, sites: Sequence[str] | None = None) -> MPS:
     """Return the product state of one vector a site (bond dimension 1).
 
@@ -83,6 +86,7 @@ def product_mps(vectors: Sequence[Any], *, sites: Sequence[str] | None = None) -
     return MPS.from_arrays([vector[None, :, None] for vector in arrays], sites=sites)
 
 
+@checked
 def basis_mps(
     values: Sequence[int],
     site_dim: int | Sequence[int] = 2,
@@ -109,6 +113,7 @@ def basis_mps(
     return MPS(psi.arrays, psi.sites, Gauge(len(psi), len(psi)))
 
 
+@checked
 def ghz_mps(sites: int | Sequence[str], site_dim: int = 2, *, dtype: Any = "float64") -> MPS:
     """Return the GHZ state, sum_v |v v ... v> / sqrt(site_dim); its centre is at site 0.
 
@@ -128,6 +133,7 @@ def ghz_mps(sites: int | Sequence[str], site_dim: int = 2, *, dtype: Any = "floa
     return MPS(arrays, names, Gauge(0, len(names) - 1))
 
 
+@checked
 def w_mps(sites: int | Sequence[str], *, dtype: Any = "float64") -> MPS:
     """Return the W state, one excitation spread evenly over the sites; its centre is at site 0.
 
@@ -145,6 +151,7 @@ def w_mps(sites: int | Sequence[str], *, dtype: Any = "float64") -> MPS:
     return _unit(MPS(tuple(arrays), names))
 
 
+@checked
 def aklt_mps(
     sites: int | Sequence[str], *, edges: tuple[int, int] = (0, 0), dtype: Any = "float64"
 ) -> MPS:
@@ -177,6 +184,7 @@ def _unit(psi: MPS) -> MPS:
     return MPS((centre, *psi.arrays[1:]), psi.sites, psi.gauge)
 
 
+@checked
 def mps_from_dense(
     array: Any, truncation: Truncation = EXACT, *, sites: Sequence[str] | None = None
 ) -> MPS:

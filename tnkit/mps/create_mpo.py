@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tnkit.arrays import Array, as_array, namespace, reshape, to_numpy
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.arithmetic import like_chain
 from tnkit.mps.create import mps_from_dense, site_sizes
@@ -21,6 +22,7 @@ __all__ = ["identity_mpo", "mpo_from_dense", "mpo_from_terms", "product_mpo"]
 Term: TypeAlias = Mapping[int | str, Any]
 
 
+@checked
 def identity_mpo(
     sites: int | Sequence[str], site_dim: int | Sequence[int] = 2, *, dtype: Any = "float64"
 ) -> MPO:
@@ -34,6 +36,7 @@ def identity_mpo(
     return product_mpo([np.eye(d, dtype=dtype) for d in dims], sites=names)
 
 
+@checked
 def product_mpo(matrices: Sequence[Any], *, sites: Sequence[str] | None = None) -> MPO:
     """Return the tensor product of one matrix (out, in) a site (bond dimension 1).
 
@@ -47,6 +50,7 @@ def product_mpo(matrices: Sequence[Any], *, sites: Sequence[str] | None = None) 
     return MPO.from_arrays([matrix[None, :, :, None] for matrix in arrays], sites=sites)
 
 
+@checked
 def mpo_from_dense(
     matrix: Any,
     site_dims: int | Sequence[int] = 2,
@@ -82,6 +86,7 @@ def mpo_from_dense(
     return like_chain(psi, model)
 
 
+@checked
 def mpo_from_terms(
     terms: Sequence[Term | tuple[complex | float, Term]],
     sites: int | Sequence[str],

@@ -20,6 +20,7 @@ from tnkit.arrays import (
     svd,
     to_numpy,
 )
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.overlap import check_memory
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 
+@checked
 def schmidt_values(psi: MPS, bond: int) -> np.ndarray[Any, Any]:
     """Return the Schmidt coefficients across `bond`, descending, normalised: sum s^2 = 1.
 
@@ -67,6 +69,7 @@ def _values(array: Array, *, on_right: bool) -> np.ndarray[Any, Any]:
     return normalised
 
 
+@checked
 def entanglement_spectra(psi: MPS) -> tuple[np.ndarray[Any, Any], ...]:
     """Return the Schmidt values of every bond, in one pass of the centre over the chain.
 
@@ -100,6 +103,7 @@ def spectrum_entropy(weights: np.ndarray[Any, Any], order: float = 1.0) -> float
     return float(math.log((weights**order).sum()) / (1.0 - order)) + 0.0
 
 
+@checked
 def entropy(psi: MPS, bond: int, *, order: float = 1.0) -> float:
     """Return the entanglement entropy across `bond` in nats: -sum s^2 ln s^2, or Renyi's.
 
@@ -113,6 +117,7 @@ def entropy(psi: MPS, bond: int, *, order: float = 1.0) -> float:
     return spectrum_entropy(schmidt_values(psi, bond) ** 2, order)
 
 
+@checked
 def entropies(psi: MPS, *, order: float = 1.0) -> np.ndarray[Any, Any]:
     """Return the entropy of every bond in nats, in one pass; see `entropy`.
 
@@ -124,6 +129,7 @@ def entropies(psi: MPS, *, order: float = 1.0) -> np.ndarray[Any, Any]:
     return np.array(found, dtype=np.float64)
 
 
+@checked
 def reduced_density_matrix(
     psi: MPS, sites: int | str | Iterable[int | str], *, memory_limit: int | None = 4 * 2**30
 ) -> Array:
@@ -188,6 +194,7 @@ def reduced_density_matrix(
     return reshape(rho, (kets, bras))
 
 
+@checked
 def mutual_information(
     psi: MPS,
     a: int | str | Iterable[int | str],

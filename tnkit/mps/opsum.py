@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError, SizeError
 from tnkit.mps.compression import compress
 from tnkit.mps.create_mpo import mpo_from_terms
@@ -20,6 +21,7 @@ __all__ = ["OpSum", "site_operators"]
 _FERMIONIC = ("C", "Cdag")
 
 
+@checked
 def site_operators(kind: str, levels: int = 2) -> dict[str, np.ndarray]:
     """Return the named operators of one site, as matrices (site, site).
 
@@ -79,6 +81,7 @@ class OpSum:
     MPO(10 sites, site_dim 2, bond_dim 3, float64)
     """
 
+    @checked
     def __init__(
         self,
         operators: Mapping[str, Any] | None = None,
@@ -95,6 +98,7 @@ class OpSum:
             raise SizeError("operators must be square matrices of one size")
         self._levels = shape[0]
 
+    @checked
     def add(self, coefficient: complex, *factors: tuple[str, int | str]) -> None:
         """Add coefficient * product of (name, site), multiplied left to right.
 
@@ -127,6 +131,7 @@ class OpSum:
         """Describe the sum in one line."""
         return f"OpSum({len(self)} terms, site_dim {self._levels})"
 
+    @checked
     def to_mpo(self, sites: int | Sequence[str]) -> MPO:
         """Return the sum as an MPO whose bonds are as small as rounding allows.
 

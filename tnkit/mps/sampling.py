@@ -18,6 +18,7 @@ from tnkit.arrays import (
     reshape,
     to_numpy,
 )
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.overlap import log_norm
@@ -26,6 +27,7 @@ from tnkit.mps.state import MPS
 __all__ = ["log_probability", "sample"]
 
 
+@checked
 def sample(
     psi: MPS, n: int, *, seed: int | np.random.Generator | None = None
 ) -> np.ndarray[Any, Any]:
@@ -177,6 +179,7 @@ def _draw_on_device(
     return found
 
 
+@checked
 def log_probability(psi: MPS, samples: Any) -> np.ndarray[Any, Any]:
     """Return ln(|psi(x)|^2 / <psi|psi>) of each configuration, in nats, float64 on the host.
 
