@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError, SizeError
 from tnkit.index import merge_sizes
 
-__all__ = ["Equation", "default_output", "parse", "parse_interleaved"]
+__all__ = ["Equation", "checked_shapes", "default_output", "parse", "parse_interleaved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Equation:
 
     def __post_init__(self) -> None:
         """Check the output against the inputs; raise `IndexNameError`."""
+        for names in (self.output, *_rows(self.inputs, "inputs")):
+            for name in _rows([names], "names")[0]:
+                if not isinstance(name, str):
+                    raise ArgumentTypeError(f"an index name must be a string, got {shown(name)}")
         known = {name for names in self.inputs for name in names}
         for name in self.output:
             if name not in known:
@@ -36,8 +42,10 @@ class Equation:
                 f"output index {shorten(twice)} is repeated; an output index stands once"
             )
 
+    @checked
     def sizes(self, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
         """Return the size of each name, or raise `SizeError` where `shapes` disagree."""
+        shapes = checked_shapes(shapes)
         if len(shapes) != len(self.inputs):
             raise SizeError(f"expected {len(self.inputs)} arrays, got {len(shapes)}")
         known: dict[str, int] = {}
@@ -51,6 +59,22 @@ class Equation:
                 if known.setdefault(name, int(size)) != size:
                     merge_sizes(known, names, shape, f"array {position}")
         return known
+
+
+def checked_shapes(shapes: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+    """Return shapes as tuples, or raise `ArgumentTypeError`."""
+    try:
+        return tuple(tuple(map(operator.index, shape)) for shape in shapes)
+    except (TypeError, RuntimeError):
+        raise ArgumentTypeError(
+            f"shapes must be one tuple of whole numbers an array, got {shown(shapes)}"
+        ) from None
+
+
+def _rows(rows: Any, what: str) -> list[Any]:
+    if isinstance(rows, tuple) and not any(isinstance(row, str) for row in rows[:0]):
+        return list(rows)
+    raise ArgumentTypeError(f"{what} must be a tuple, got {shown(rows)}")
 
 
 def shorten(names: Iterable[object], limit: int = 12) -> str:
@@ -92,7 +116,7 @@ def parse(spec: str, ranks: Sequence[int] | None = None) -> Equation:
             )
     if ranks is not None and len(ranks) != len(terms):
         raise SizeError(
-            f"einsum string {spec!r} has {len(terms)} terms, but {len(ranks)} arrays were given"
+            f"einsum string {spec!r} has {len(terms)} terms, but got {len(ranks)} arrays"
         )
     inputs = []
     longest = 0

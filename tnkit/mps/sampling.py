@@ -18,7 +18,7 @@ from tnkit.arrays import (
     reshape,
     to_numpy,
 )
-from tnkit.checking import checked
+from tnkit.checking import check_memory, checked, random_generator
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.overlap import log_norm
@@ -46,9 +46,10 @@ def sample(
     >>> bool((np.diff(sample(bell, 5, seed=0), axis=1) == 0).all())
     True
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-        raise ArgumentError(f"n must be a whole number from 0 up, got {n!r}")
-    rng = np.random.default_rng(seed)
+    if n < 0:
+        raise ArgumentError(f"n must be 0 or more, got {n}")
+    check_memory(n * (len(psi) + 32 * max((1, *psi.bond_dims))), 2**36, f"{n} samples")
+    rng = random_generator(seed)
     backwards = psi.centre is not None and psi.centre >= len(psi) / 2
     psi = canonicalize(psi, -1 if backwards else 0)
     arrays = psi.arrays
