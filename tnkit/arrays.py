@@ -119,6 +119,8 @@ def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     if isinstance(array, np.ndarray | np.generic):
         return np.asarray(array)
     if array_api_compat.is_torch_array(array):
+        if array.is_meta:
+            raise ArgumentTypeError("a meta tensor has a shape but no numbers; expected numbers")
         return np.asarray(array.detach().cpu().resolve_conj().resolve_neg())
     if array_api_compat.is_cupy_array(array):
         return np.asarray(array.get())

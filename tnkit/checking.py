@@ -8,7 +8,7 @@ import numbers
 import reprlib
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,9 +26,9 @@ _WORDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     complex: ("a number", (numbers.Number,)),
     str: ("a string", (str,)),
     type(None): ("None", (type(None),)),
-    Sequence: ("a list", (Iterable,)),  # arrays will do
+    Sequence: ("a list", (Collection,)),  # arrays will do
     Iterable: ("a list", (Iterable,)),
-    tuple: ("a tuple", (Iterable,)),
+    tuple: ("a tuple", (Collection,)),
 }
 _FLAGS = (bool, np.bool_)
 

@@ -25,10 +25,11 @@ class Equation:
 
     def __post_init__(self) -> None:
         """Check the output against the inputs; raise `IndexNameError`."""
-        for names in (self.output, *_rows(self.inputs, "inputs")):
-            for name in _rows([names], "names")[0]:
-                if not isinstance(name, str):
-                    raise ArgumentTypeError(f"an index name must be a string, got {shown(name)}")
+        if not isinstance(self.inputs, tuple):
+            raise ArgumentTypeError(f"inputs must be a tuple of tuples, got {shown(self.inputs)}")
+        for names in (*self.inputs, self.output):
+            if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+                raise ArgumentTypeError(f"expected a tuple of index names, got {shown(names)}")
         known = {name for names in self.inputs for name in names}
         for name in self.output:
             if name not in known:
@@ -69,12 +70,6 @@ def checked_shapes(shapes: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ..
         raise ArgumentTypeError(
             f"shapes must be one tuple of whole numbers an array, got {shown(shapes)}"
         ) from None
-
-
-def _rows(rows: Any, what: str) -> list[Any]:
-    if isinstance(rows, tuple) and not any(isinstance(row, str) for row in rows[:0]):
-        return list(rows)
-    raise ArgumentTypeError(f"{what} must be a tuple, got {shown(rows)}")
 
 
 def shorten(names: Iterable[object], limit: int = 12) -> str:

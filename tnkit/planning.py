@@ -216,12 +216,13 @@ class Plan:
         >>> p(np.ones((2, 3)), np.ones((5, 3))).shape
         (5, 2)
         """
-        chosen = [at for at in inputs if isinstance(at, int) and not isinstance(at, bool)]
-        chosen = set(inputs) if len(chosen) == len(inputs) else set()
-        if not chosen or not chosen <= set(range(len(self.inputs))):
+        given = list(inputs)
+        wrong = [at for at in given if type(at) is not int or not 0 <= at < len(self.inputs)]
+        if wrong or not given:
             raise ArgumentError(
-                f"inputs must name some of the {len(self.inputs)} arrays, got {sorted(chosen)}"
+                f"inputs must name some of the {len(self.inputs)} arrays, got {shown(given)}"
             )
+        chosen = set(given)
         new = fresh_name(name, self.sizes)
         terms = tuple((new, *t) if at in chosen else t for at, t in enumerate(self.inputs))
         shapes = tuple((size, *s) if at in chosen else s for at, s in enumerate(self.shapes))
@@ -362,7 +363,7 @@ def plan(
     key += (limit if limit is None else limit // _itemsize(kind), minimize, seed, time_budget)
     if isinstance(optimizer, str):
         key += (optimizer,)
-    elif isinstance(optimizer, Sequence):
+    elif isinstance(optimizer, Sequence) and not isinstance(optimizer, bytes):
         key += (tuple(map(tuple, optimizer)),)
     else:
         key = None
@@ -502,7 +503,10 @@ def _itemsize(name: str) -> int:
     if name == "bfloat16":
         return 2
     try:
-        return np.dtype(name).itemsize
+        dtype = np.dtype(name)
+        if dtype.kind not in "biufc":
+            raise TypeError
+        return dtype.itemsize
     except (TypeError, ValueError, SyntaxError):
         raise ArgumentTypeError(
             f"unknown dtype {name!r}; use 'float64', 'complex64', ..."

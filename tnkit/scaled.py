@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from tnkit.arrays import (
     namespace,
     to_numpy,
 )
-from tnkit.errors import NonFiniteError, ScaleError
+from tnkit.checking import shown
+from tnkit.errors import ArgumentTypeError, NonFiniteError, ScaleError
 
 __all__ = ["Scaled", "scaled_sum"]
 

@@ -27,7 +27,7 @@ from tnkit.arrays import (
 )
 from tnkit.checking import checked, random_generator, shown
 from tnkit.derivatives import needs_gradient
-from tnkit.errors import ArgumentError, IndexNameError
+from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError
 from tnkit.index import check_name, fresh_name
 from tnkit.tensor import Tensor
 from tnkit.truncation import EXACT, Truncation
@@ -79,8 +79,9 @@ def split_matrix(
     (array([4.]), 0.36)
     """
     _side(absorb)
-    if len(getattr(matrix, "shape", ())) != 2:
-        raise ArgumentTypeError(f"expected a matrix (an array of two axes), got {shown(matrix)}")
+    numbers = not isinstance(matrix, np.ndarray) or matrix.dtype.kind in "fc"
+    if len(getattr(matrix, "shape", ())) != 2 or not numbers:
+        raise ArgumentTypeError(f"expected a matrix of floats, two axes, got {shown(matrix)}")
     if method == "gram":
         return _gram(matrix, truncation, absorb)
     if method == "svd":

@@ -91,15 +91,15 @@ def spectrum_entropy(weights: np.ndarray[Any, Any], order: float = 1.0) -> float
     """
     if not order >= 0.0:
         raise ArgumentError(f"the order of an entropy must be 0 or more, got {order!r}")
-    if order > 1e3:  # powers vanish; the limit is near to rounding
-        order = math.inf
     weights = np.asarray(weights, dtype=np.float64)
     weights = weights[weights > 1e-15 if order == 0.0 else weights > 0.0]
     if order == 1.0:
         return float(-(weights * np.log(weights)).sum()) + 0.0
     if math.isinf(order):
         return float(-math.log(weights.max())) + 0.0
-    return float(math.log((weights**order).sum()) / (1.0 - order)) + 0.0
+    top = weights.max()  # powers of what is below one vanish: those of its share of it do not
+    log = math.log(((weights / top) ** order).sum()) + order * math.log(top)
+    return float(log / (1.0 - order)) + 0.0
 
 
 @checked

@@ -9,6 +9,7 @@ import numpy as np
 
 from tnkit.arrays import (
     Array,
+    as_array,
     device,
     is_complex,
     largest_magnitude,
@@ -192,7 +193,7 @@ def log_probability(psi: MPS, samples: Any) -> np.ndarray[Any, Any]:
     >>> log_probability(ghz_mps(3), [[0, 0, 0], [0, 1, 0]]).round(6)  # ln(1/2), impossible
     array([-0.693147,      -inf])
     """
-    values = np.asarray(samples)
+    values = to_numpy(as_array(samples))
     if values.ndim != 2 or values.shape[1] != len(psi):
         raise SizeError(f"expected samples (n, {len(psi)}), got shape {values.shape}")
     if values.dtype.kind not in "iub":
