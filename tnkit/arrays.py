@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
@@ -243,10 +244,9 @@ def promote(*arrays: Array) -> tuple[Array, ...]:
 
 def numpy_float(dtype: Any) -> np.dtype[Any]:
     """Return NumPy's dtype of a name; raises `ArgumentTypeError` unless it is a float's."""
-    try:
+    kind: np.dtype[Any] | None = None
+    with suppress(TypeError, ValueError, SyntaxError):
         kind = np.dtype(dtype)
-    except (TypeError, ValueError, SyntaxError):
-        kind = None
     if kind is None or dtype is None or kind.kind not in "fc":
         raise ArgumentTypeError(
             f"dtype must be a real or complex float such as 'float64', got {dtype!r}"

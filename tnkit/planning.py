@@ -363,7 +363,7 @@ def plan(
     key += (limit if limit is None else limit // _itemsize(kind), minimize, seed, time_budget)
     if isinstance(optimizer, str):
         key += (optimizer,)
-    elif isinstance(optimizer, Sequence) and not isinstance(optimizer, bytes):
+    elif isinstance(optimizer, Sequence) and all(isinstance(s, Sequence) for s in optimizer):
         key += (tuple(map(tuple, optimizer)),)
     else:
         key = None

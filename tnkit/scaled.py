@@ -42,8 +42,8 @@ class Scaled:
 
     def __post_init__(self) -> None:
         """Turn numbers into arrays; raise `NonFiniteError` for a log_scale that is no number."""
-        real = isinstance(self.log_scale, numbers.Real) and not isinstance(self.log_scale, bool)
-        if not real:
+        given: Any = self.log_scale
+        if isinstance(given, bool) or not isinstance(given, numbers.Real):
             raise ArgumentTypeError(f"log_scale must be a number, got {shown(self.log_scale)}")
         object.__setattr__(self, "mantissa", as_array(self.mantissa))
         object.__setattr__(self, "log_scale", float(self.log_scale))

@@ -613,7 +613,7 @@ def _with_number(array: Array, other: Any, verb: str) -> tuple[Array, Any]:
     if isinstance(other, bool) or not isinstance(other, int | float | complex):
         kind = f"{type(other).__module__}.{type(other).__name__}"
         raise ArgumentTypeError(
-            f"cannot {verb} a tensor and a {kind}; use a number, or a Tensor that names its axes"
+            f"cannot {verb} a tensor and a {kind}: expected a number, or a Tensor with names"
         )
     xp = namespace(array)
     if isinstance(other, complex) and not is_complex(array):

@@ -59,7 +59,10 @@ RECORDS = frozenset(
 )
 """Made by functions (`MPS.from_arrays`, `plan`): their constructors trust what they are given."""
 
-PENDING: dict[str, str] = {}
+PENDING: dict[str, str] = dict.fromkeys(
+    "FitTarget close_zipper dmrg fit open_zipper round_trip sweep two_site".split(),  # noqa: SIM905
+    "not held against its annotations yet: @checked, as everywhere else",
+)
 """Names whose failures are known, and why they still stand."""
 
 

@@ -172,16 +172,16 @@ def aklt_mps(
     >>> aklt_mps(5)
     MPS(5 sites, site_dim 3, bond_dim 2, float64, centre 0)
     """
-    names, dtype, edges = site_names(sites), numpy_float(dtype), tuple(edges)
-    if len(edges) != 2 or any(type(e) is not int or e not in (0, 1) for e in edges):
+    names, dtype, ends = site_names(sites), numpy_float(dtype), tuple(edges)
+    if len(ends) != 2 or any(type(e) is not int or e not in (0, 1) for e in ends):
         raise ArgumentError(f"edges must be two of 0 (up) and 1 (down), got {edges!r}")
     bulk = np.zeros((2, 3, 2), dtype=dtype)
     bulk[0, 0, 1] = math.sqrt(2 / 3)
     bulk[0, 1, 0], bulk[1, 1, 1] = -math.sqrt(1 / 3), math.sqrt(1 / 3)
     bulk[1, 2, 0] = -math.sqrt(2 / 3)
     arrays = [bulk] * len(names)
-    arrays[0] = arrays[0][edges[0] : edges[0] + 1]
-    arrays[-1] = arrays[-1][:, :, edges[1] : edges[1] + 1]
+    arrays[0] = arrays[0][ends[0] : ends[0] + 1]
+    arrays[-1] = arrays[-1][:, :, ends[1] : ends[1] + 1]
     return _unit(MPS(tuple(arrays), names))
 
 
