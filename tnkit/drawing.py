@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tnkit.errors import ArgumentError
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
 
@@ -19,6 +20,7 @@ Point: TypeAlias = tuple[float, float]
 Places: TypeAlias = Mapping[int, Point] | Mapping[str, Point] | Mapping[int | str, Point]
 
 
+@checked
 def draw(
     network: TensorNetwork,
     ax: Any = None,
@@ -62,6 +64,8 @@ def draw(
     import networkx
     from matplotlib import pyplot
 
+    if ax is not None and not hasattr(ax, "add_patch"):
+        raise ArgumentTypeError(f"ax must be matplotlib axes, got {shown(ax)}")
     if ax is None:
         _, ax = pyplot.subplots()
     graph = network.to_networkx(open_ends=True)

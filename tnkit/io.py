@@ -21,8 +21,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tnkit.arrays import to_numpy
-from tnkit.errors import ArgumentTypeError, FormatError
+from tnkit.arrays import as_array, to_numpy
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError, FormatError
 from tnkit.mps.operator import MPO
 from tnkit.mps.run import Paused, SweepRecord
 from tnkit.mps.state import MPS, Gauge
@@ -35,6 +36,7 @@ _MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 64 * 2**20
 
 
+@checked
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under `path` only when the block ends without error.
@@ -71,6 +73,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.close(folder)
 
 
+@checked
 def write_archive(
     path: str | os.PathLike[str],
     kind: str,
@@ -85,6 +88,7 @@ def write_archive(
     members: dict[str, bytes] = {}
     entries: dict[str, Any] = {}
     for name, array in arrays.items():
+        array = as_array(array)
         host = np.ascontiguousarray(to_numpy(array)).reshape(tuple(array.shape))
         if host.dtype.kind not in "biufc":
             raise ArgumentTypeError(f"array {name!r} has dtype {host.dtype}; numbers expected")
@@ -103,13 +107,19 @@ def write_archive(
         "metadata": dict(metadata),
         "arrays": entries,
     }
-    text = seal(manifest).encode()
+    if not all(isinstance(key, str) for key in (*metadata, *arrays)):
+        raise ArgumentTypeError(f"names must be strings, got {shown([*metadata, *arrays])}")
+    try:
+        text = seal(manifest).encode()
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"metadata must be what JSON holds: {error}") from None
     with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_MANIFEST, text)
         for name, content in members.items():
             archive.writestr(f"{name}.npy", content)
 
 
+@checked
 def read_archive(
     path: str | os.PathLike[str], kind: str
 ) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
@@ -182,6 +192,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, entry: dict[str, Any]) -> n
     return np.frombuffer(content, dtype=dtype, offset=offset).reshape(shape).copy()
 
 
+@checked
 def save(path: str | os.PathLike[str], value: MPS | MPO | Paused) -> None:
     """Save a state, an operator or a paused run: atomically, without pickle.
 
@@ -221,6 +232,7 @@ def _record(plain: Any) -> SweepRecord:
     return SweepRecord(loss, max_bond, discarded_weight, seconds, moves, variance)
 
 
+@checked
 def load(path: str | os.PathLike[str]) -> Any:
     """Load what `save` wrote: an MPS, MPO or Paused run, of NumPy arrays.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from tnkit.arrays import namespace
 from tnkit.bonds import split_tensor
+from tnkit.checking import checked
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
@@ -22,6 +23,7 @@ __all__ = ["REDUCTIONS", "simplify"]
 REDUCTIONS = ("diagonal", "column", "rank", "split")
 
 
+@checked
 def simplify(
     network: TensorNetwork, reductions: Iterable[str] = ("diagonal", "column", "rank")
 ) -> TensorNetwork:
@@ -38,7 +40,7 @@ def simplify(
     zeros moves each tensor to the host once a round.
     """
     chosen = tuple(reductions)
-    unknown = [name for name in chosen if name not in REDUCTIONS]
+    unknown = [n for n in chosen if not isinstance(n, str) or n not in REDUCTIONS]
     if unknown:
         raise ArgumentError(
             f"reduction {unknown[0]!r} is not offered; use {', '.join(map(repr, REDUCTIONS))}"

@@ -240,7 +240,8 @@ def information_maps(
 ) -> Figure:
     """Draw the mutual information (nats) of all pairs of features, model beside data.
 
-    data, model: (feature, feature), diagonals not shown; source: the title of the second. Features stand in site order; one panel
+    data, model: (feature, feature), diagonals not shown; source: the title of the second. Features
+    stand in site order; one panel
     sets the pairs against one another; on images two more show, pixel by pixel, how much each
     shares with all others.
     """
