@@ -13,6 +13,8 @@ from tnkit.tensor import Tensor
 
 __all__ = ["cnf_network"]
 
+_MOST = 1_000_000
+
 
 def cnf_network(source: str | Path) -> TensorNetwork:
     r"""Return the network whose value is the (weighted) number of models of a CNF formula.
@@ -56,13 +58,19 @@ def cnf_network(source: str | Path) -> TensorNetwork:
             if header is not None:
                 fail(number, "a second line 'p'; the first said all there is to say")
             if len(words) != 4 or words[1] not in ("cnf", "wcnf"):
-                fail(number, f"expected 'p cnf VARIABLES CLAUSES', got {line.strip()!r}")
+                fail(number, f"expected 'p cnf VARIABLES CLAUSES', got {line.strip()[:40]!r}")
             problem = Words(iter([(number, " ".join(words[2:]))]))
-            header = (problem.whole("the number of variables"), problem.whole("of clauses"))
+            header = (
+                problem.whole("the number of variables", 0, _MOST),
+                problem.whole("of clauses"),
+            )
         elif words[0] == "w":
             both.append((number, words[1:]))
         elif header is None:
-            fail(number, f"expected 'p cnf VARIABLES CLAUSES' before clauses, got {line.strip()!r}")
+            fail(
+                number,
+                f"expected 'p cnf VARIABLES CLAUSES' before clauses, got {line.strip()[:40]!r}",
+            )
         else:
             rows.append((number, line))
     if header is None:
@@ -82,7 +90,7 @@ def _weigh(weights: dict[int, float], number: int, words: list[str], count: int)
     if literal in weights:
         fail(number, f"literal {literal} has a weight already, {weights[literal]}")
     if not entry.done and (entry.word("0") != "0" or not entry.done):
-        fail(number, f"more than a literal and a weight: {' '.join(words)!r}")
+        fail(number, f"more than a literal and a weight: {' '.join(words)[:40]!r}")
     if value == -1.0:
         weights[literal] = weights[-literal] = 1.0
     else:

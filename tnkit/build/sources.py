@@ -60,10 +60,10 @@ class Words:
         try:
             value = int(text)
         except ValueError:
-            fail(line, f"{what} must be a whole number, got {text!r}")
+            fail(line, f"{what} must be a whole number, got {text[:40]!r}")
         if value < least or (most is not None and value > most):
             limits = f"at least {least}" if most is None else f"from {least} to {most}"
-            fail(line, f"{what} must be {limits}, got {value}")
+            fail(line, f"{what} must be {limits}, got {text[:40]}")
         return value
 
     def number(self, what: str) -> float:
@@ -73,7 +73,7 @@ class Words:
         try:
             value = float(text)
         except ValueError:
-            fail(line, f"{what} must be a number, got {text!r}")
+            fail(line, f"{what} must be a number, got {text[:40]!r}")
         if value - value != 0.0:
-            fail(line, f"{what} must be finite, got {text}")
+            fail(line, f"{what} must be finite, got {text[:40]}")
         return value

@@ -15,6 +15,8 @@ from tnkit.tensor import Tensor
 
 __all__ = ["read_uai_evidence", "uai_network"]
 
+_MOST = 1_000_000
+
 
 def uai_network(
     source: str | Path,
@@ -42,7 +44,7 @@ def uai_network(
     if kind not in ("MARKOV", "BAYES"):
         fail(line, f"expected MARKOV or BAYES, got {kind[:40]!r}")
     count = words.whole("the number of variables")
-    sizes = [words.whole(f"the size of variable {k}", 1) for k in range(count)]
+    sizes = [words.whole(f"the size of variable {k}", 1, _MOST) for k in range(count)]
     scopes = []
     for factor in range(words.whole("the number of factors")):
         line = words.line
