@@ -171,6 +171,10 @@ def test_backtracking_never_raises_the_nll(dtype: str) -> None:
         after, before = problem.solve(left, block, right, 1)
         _, reached = problem.solve(left, after, right, 1)
         assert reached <= before
+    # a step far too long is halved until it helps, not only refused
+    block, left, right, problem = problem_case(dtype, StepRule(100.0, backtracks=20, longest=100.0))
+    after, before = problem.solve(left, block, right, 1)
+    assert problem.solve(left, after, right, 1)[1] < before - 1e-3
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
