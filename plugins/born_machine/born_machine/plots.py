@@ -163,7 +163,7 @@ def nll_curve(
     lower.set_ylabel("bond dimension")
     lower.set_xlabel("sweep (there and back)")
     lower.xaxis.get_major_locator().set_params(integer=True)
-    lower.legend(fontsize=8)
+    lower.legend(fontsize=8, loc="lower right")
     lower.grid(alpha=0.25)
     figure.legend(
         *upper.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8
@@ -241,9 +241,8 @@ def information_maps(
     """Draw the mutual information (nats) of all pairs of features, model beside data.
 
     data, model: (feature, feature), diagonals not shown; source: the title of the second. Features
-    stand in site order; one panel
-    sets the pairs against one another; on images two more show, pixel by pixel, how much each
-    shares with all others.
+    stand in site order; one panel sets the pairs against one another; on images two more show,
+    pixel by pixel, how much each shares with all others.
     """
     from matplotlib.figure import Figure
 
@@ -265,13 +264,21 @@ def information_maps(
     least = 1e-6
     pairs = np.triu_indices(len(data), 1)
     axes = figure.add_subplot(grid[:, 2], box_aspect=1)
-    axes.loglog(
-        np.maximum(data[pairs], least), np.maximum(model[pairs], least), ".", ms=2, alpha=0.3
+    axes.hexbin(
+        np.maximum(data[pairs], least),
+        np.maximum(model[pairs], least),
+        xscale="log",
+        yscale="log",
+        bins="log",
+        gridsize=60,
+        mincnt=1,
+        cmap="viridis_r",
+        lw=0.1,
     )
     axes.plot([least, most], [least, most], color="0.4", lw=1)
     axes.set_xlabel("data (nats)")
     axes.set_ylabel("model (nats)")
-    axes.set_title("every pair", fontsize=11)
+    axes.set_title("every pair (darker: more)", fontsize=11)
     if image_shape:
         shared = {title: np.nansum(values, axis=1) for title, values in maps.items()}
         most = max(float(values.max()) for values in shared.values())
