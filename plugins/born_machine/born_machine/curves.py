@@ -90,7 +90,7 @@ def variations(
 
     The others are cut from the curve over an image larger by a seventh, turned, mirrored and moved:
     chains that break the image in different places. Measured on 1,000 digits: eight of them mix
-    to a test NLL of 94.4, the eight orientations of one curve to 96.1. Rows cut from rows are rows
+    to a test NLL of 94.5, the eight orientations of one curve to 96.1. Rows cut from rows are rows
     again: raster and snake have their orientations only, so fewer than `count` may come back.
     """
     margin = max(3, min(height, width) // 7)

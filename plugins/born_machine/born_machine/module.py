@@ -39,7 +39,7 @@ class BornModule(torch.nn.Module):  # type: ignore[misc]
     ...     nll = -module(samples).mean()
     ...     nll.backward()
     ...     _ = optimizer.step()
-    >>> abs(nll.item() - np.log(2)) < 0.01
+    >>> bool(abs(nll.item() - np.log(2)) < 0.01)
     True
     """
 
