@@ -62,6 +62,7 @@ CORE = {
     "tnkit.plugins": 15,
     "tnkit": 16,
     "tnkit.testing": 17,
+    "tnkit.__main__": 17,
 }
 
 PLUGIN = {

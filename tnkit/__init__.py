@@ -102,6 +102,8 @@ from tnkit.splitting import MatrixSplit, Split, split, split_matrix
 from tnkit.tensor import Tensor
 from tnkit.truncation import Truncation
 
+__version__ = "0.1.0"  # the one place: builds, files and documents read it here
+
 __all__ = [
     "MPO",
     "MPS",

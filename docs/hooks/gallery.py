@@ -116,7 +116,10 @@ def on_files(files: Any, config: Any) -> Any:
     """Run the scripts and add their pages, pictures and the overview."""
     from mkdocs.structure.files import File
 
-    overview = ["# Gallery", "Each script ran when this site was built; times are of that run."]
+    overview = [
+        "# Gallery",
+        "What each script prints and draws, with the sources of this site.",
+    ]
     for script in sorted(SCRIPTS.glob("*.py")):
         folder = pages(script)
         for file in sorted(folder.iterdir()):

@@ -7,6 +7,8 @@ from born_machine.estimator import BornMachine
 from born_machine.models.mps import MPSModel
 from born_machine.observables import MostProbable
 
+__version__ = "0.1.0"  # the one place
+
 __all__ = [
     "BornMachine",
     "Checkpoint",
