@@ -23,6 +23,7 @@ from tnkit.errors import (
 )
 from tnkit.index import Index
 from tnkit.io import atomic_file, load, read_archive, save, write_archive
+from tnkit.itensor import load_itensor, save_itensor
 from tnkit.mps.apply import apply
 from tnkit.mps.arithmetic import add, conj, distance, hadamard, scale, subtract
 from tnkit.mps.chain import (
@@ -61,6 +62,15 @@ from tnkit.mps.entanglement import (
     mutual_information,
     reduced_density_matrix,
     schmidt_values,
+)
+from tnkit.mps.exchange import (
+    mpo_from_list,
+    mpo_from_tenpy,
+    mpo_to_tenpy,
+    mps_from_list,
+    mps_from_tenpy,
+    mps_to_tenpy,
+    to_list,
 )
 from tnkit.mps.fit import FitTarget, fit
 from tnkit.mps.gauge import canonicalize, orthonormality_errors, verify
@@ -180,6 +190,7 @@ __all__ = [
     "insert_site",
     "join",
     "load",
+    "load_itensor",
     "local_expectations",
     "log_inner",
     "log_norm",
@@ -187,8 +198,14 @@ __all__ = [
     "marginal_probabilities",
     "measure",
     "mpo_from_dense",
+    "mpo_from_list",
+    "mpo_from_tenpy",
     "mpo_from_terms",
+    "mpo_to_tenpy",
     "mps_from_dense",
+    "mps_from_list",
+    "mps_from_tenpy",
+    "mps_to_tenpy",
     "multiply",
     "mutual_information",
     "namespace",
@@ -210,6 +227,7 @@ __all__ = [
     "round_trip",
     "sample",
     "save",
+    "save_itensor",
     "scale",
     "schmidt_values",
     "simplify",
@@ -223,6 +241,7 @@ __all__ = [
     "swap_sites",
     "sweep",
     "to_dense",
+    "to_list",
     "to_vidal",
     "trace",
     "two_point",
