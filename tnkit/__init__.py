@@ -4,11 +4,35 @@ Nothing is lost silently, the cost is known first, and structure is checkable.
 """
 
 from tnkit import plugins
+from tnkit.algorithms.approximation import Approximation
+from tnkit.algorithms.belief import BeliefResult, belief_propagation
+from tnkit.algorithms.boundary import boundary_contract
+from tnkit.algorithms.compressed import compressed_contract
 from tnkit.algorithms.dmrg import DMRGResult, dmrg
 from tnkit.arrays import namespace
 from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
+from tnkit.build.circuit import Circuit, Gate, light_cone
+from tnkit.build.circuit_networks import (
+    amplitude_network,
+    circuit_positions,
+    density_network,
+    expectation_network,
+    state_network,
+)
+from tnkit.build.circuit_sampling import sample_circuit
+from tnkit.build.cnf import cnf_network
+from tnkit.build.counting import colouring_network, dimer_network, independent_set_network
+from tnkit.build.gates import gate_matrix
+from tnkit.build.lattices import lattice, lattice_positions, random_regular_graph, tree_graph
+from tnkit.build.models import ising_network, pair_network, potts_network
+from tnkit.build.qasm import read_qasm
+from tnkit.build.qsim import read_qsim
+from tnkit.build.ring import ring, ring_expectation, ring_inner, ring_log_norm
+from tnkit.build.shapes import mera_network, mera_positions, peps_network
+from tnkit.build.uai import read_uai_evidence, uai_network
 from tnkit.contraction import contract, contract_scaled, einsum
-from tnkit.drawing import draw
+from tnkit.drawing import draw, isometric_legs
+from tnkit.drawing_plans import Picture, draw_steps, draw_tree, picture
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -22,6 +46,7 @@ from tnkit.errors import (
     TnkitError,
 )
 from tnkit.index import Index
+from tnkit.interop import from_quimb, to_quimb
 from tnkit.io import atomic_file, load, read_archive, save, write_archive
 from tnkit.itensor import load_itensor, save_itensor
 from tnkit.mps.apply import apply
@@ -88,21 +113,27 @@ from tnkit.mps.overlap import (
     to_dense,
 )
 from tnkit.mps.product import adjoint_mpo, multiply, trace, variance
+from tnkit.mps.progress import describe, progress
 from tnkit.mps.report import Compressed
+from tnkit.mps.run import Paused, SweepRecord, SweepState, pause, run_sweep, schedule
 from tnkit.mps.sampling import log_probability, sample
 from tnkit.mps.state import MPS, Gauge
 from tnkit.mps.sweep import (
+    Expanding,
     Move,
     Problem,
+    SiteProblem,
     StepInfo,
     Zipper,
     close_zipper,
+    one_site,
     open_zipper,
     round_trip,
     sweep,
     two_site,
 )
 from tnkit.mps.vidal import BondForm, Vidal, bond_form, from_vidal, to_vidal
+from tnkit.mps.window import Windowed
 from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
@@ -117,17 +148,22 @@ __version__ = "0.1.0"  # the one place: builds, files and documents read it here
 __all__ = [
     "MPO",
     "MPS",
+    "Approximation",
     "ArgumentError",
     "ArgumentTypeError",
+    "BeliefResult",
     "BondChange",
     "BondForm",
+    "Circuit",
     "Compressed",
     "ConvergenceError",
     "Cost",
     "DMRGResult",
     "Equation",
+    "Expanding",
     "FitTarget",
     "FormatError",
+    "Gate",
     "Gauge",
     "Index",
     "IndexNameError",
@@ -137,58 +173,85 @@ __all__ = [
     "Move",
     "NonFiniteError",
     "OpSum",
+    "Paused",
+    "Picture",
     "Plan",
     "Problem",
     "ScaleError",
     "Scaled",
+    "SiteProblem",
     "SizeError",
     "Split",
     "Step",
     "StepInfo",
+    "SweepRecord",
+    "SweepState",
     "Tensor",
     "TensorNetwork",
     "TnkitError",
     "Truncation",
     "Vidal",
+    "Windowed",
     "Zipper",
     "add",
     "adjoint_mpo",
     "aklt_mps",
+    "amplitude_network",
     "apply",
     "apply_local",
     "atomic_file",
     "basis_mps",
+    "belief_propagation",
     "bond_form",
+    "boundary_contract",
     "canonicalize",
+    "circuit_positions",
     "close_zipper",
+    "cnf_network",
+    "colouring_network",
     "compress",
     "compress_bond",
+    "compressed_contract",
     "condition",
     "conj",
     "contract",
     "contract_bond",
     "contract_scaled",
     "correlation_length",
+    "density_network",
+    "describe",
+    "dimer_network",
     "distance",
     "dmrg",
     "draw",
+    "draw_steps",
+    "draw_tree",
     "einsum",
     "entanglement_spectra",
     "entropies",
     "entropy",
     "expectation",
+    "expectation_network",
     "fidelity",
     "fit",
     "from_einsum",
     "from_networkx",
+    "from_quimb",
     "from_vidal",
+    "gate_matrix",
     "gauge_bond",
     "ghz_mps",
     "hadamard",
     "identity_mpo",
+    "independent_set_network",
     "inner",
     "insert_site",
+    "ising_network",
+    "isometric_legs",
     "join",
+    "lattice",
+    "lattice_positions",
+    "light_cone",
     "load",
     "load_itensor",
     "local_expectations",
@@ -197,6 +260,8 @@ __all__ = [
     "log_probability",
     "marginal_probabilities",
     "measure",
+    "mera_network",
+    "mera_positions",
     "mpo_from_dense",
     "mpo_from_list",
     "mpo_from_tenpy",
@@ -211,24 +276,42 @@ __all__ = [
     "namespace",
     "norm",
     "normalize",
+    "one_site",
     "open_zipper",
     "orthonormality_errors",
+    "pair_network",
+    "pause",
+    "peps_network",
     "permute_sites",
+    "picture",
     "plan",
     "plugins",
+    "potts_network",
     "product_mpo",
     "product_mps",
+    "progress",
     "project",
     "random_mps",
+    "random_regular_graph",
     "read_archive",
+    "read_qasm",
+    "read_qsim",
+    "read_uai_evidence",
     "reduced_density_matrix",
     "remove_site",
     "reverse",
+    "ring",
+    "ring_expectation",
+    "ring_inner",
+    "ring_log_norm",
     "round_trip",
+    "run_sweep",
     "sample",
+    "sample_circuit",
     "save",
     "save_itensor",
     "scale",
+    "schedule",
     "schmidt_values",
     "simplify",
     "site_operators",
@@ -237,15 +320,19 @@ __all__ = [
     "split_chain",
     "split_matrix",
     "split_tensor",
+    "state_network",
     "subtract",
     "swap_sites",
     "sweep",
     "to_dense",
     "to_list",
+    "to_quimb",
     "to_vidal",
     "trace",
+    "tree_graph",
     "two_point",
     "two_site",
+    "uai_network",
     "variance",
     "verify",
     "w_mps",

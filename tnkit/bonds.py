@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from tnkit.checking import checked
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
@@ -24,6 +25,7 @@ class BondChange:
     discarded_weight: float
 
 
+@checked
 def contract_bond(network: TensorNetwork, name: str) -> TensorNetwork:
     """Return the network with all tensors an index is on contracted into one.
 
@@ -42,6 +44,7 @@ def contract_bond(network: TensorNetwork, name: str) -> TensorNetwork:
     return TensorNetwork(kept, network.output)
 
 
+@checked
 def split_tensor(
     network: TensorNetwork,
     position: int,
@@ -68,6 +71,7 @@ def split_tensor(
     return BondChange(TensorNetwork(tensors, network.output), found.discarded_weight)
 
 
+@checked
 def gauge_bond(
     network: TensorNetwork, name: str, *, isometry: Literal["first", "second"] = "first"
 ) -> TensorNetwork:
@@ -77,16 +81,17 @@ def gauge_bond(
     as large as its rank allows. The value does not change.
     """
     one, two = _ends(network, name)
+    if not isinstance(isometry, str) or isometry not in ("first", "second"):
+        raise ArgumentError(f"isometry must be 'first' or 'second', got {isometry!r}")
     if isometry == "second":
         one, two = two, one
-    elif isometry != "first":
-        raise ArgumentError(f"isometry must be 'first' or 'second', got {isometry!r}")
     tensor, other = network.tensors[one], network.tensors[two]
     found = split(tensor, [n for n in tensor.names if n != name], "qr")
     left = found.left.rename({found.bond: name})
     return network.replace({one: left, two: _absorb(other, found.right, name, found.bond)})
 
 
+@checked
 def compress_bond(network: TensorNetwork, name: str, truncation: Truncation = EXACT) -> BondChange:
     """Return the network with one bond truncated, best for the two tensors at it.
 

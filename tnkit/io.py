@@ -21,9 +21,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tnkit.arrays import to_numpy
-from tnkit.errors import ArgumentTypeError, FormatError
+from tnkit.arrays import as_array, to_numpy
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError, FormatError
 from tnkit.mps.operator import MPO
+from tnkit.mps.run import Paused, SweepRecord
 from tnkit.mps.state import MPS, Gauge
 from tnkit.sealed import seal, unseal
 
@@ -34,6 +36,7 @@ _MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 64 * 2**20
 
 
+@checked
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under `path` only when the block ends without error.
@@ -70,6 +73,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.close(folder)
 
 
+@checked
 def write_archive(
     path: str | os.PathLike[str],
     kind: str,
@@ -84,6 +88,7 @@ def write_archive(
     members: dict[str, bytes] = {}
     entries: dict[str, Any] = {}
     for name, array in arrays.items():
+        array = as_array(array)
         host = np.ascontiguousarray(to_numpy(array)).reshape(tuple(array.shape))
         if host.dtype.kind not in "biufc":
             raise ArgumentTypeError(f"array {name!r} has dtype {host.dtype}; numbers expected")
@@ -102,13 +107,19 @@ def write_archive(
         "metadata": dict(metadata),
         "arrays": entries,
     }
-    text = seal(manifest).encode()
+    if not all(isinstance(key, str) for key in (*metadata, *arrays)):
+        raise ArgumentTypeError(f"names must be strings, got {shown([*metadata, *arrays])}")
+    try:
+        text = seal(manifest).encode()
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"metadata must be what JSON holds: {error}") from None
     with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_MANIFEST, text)
         for name, content in members.items():
             archive.writestr(f"{name}.npy", content)
 
 
+@checked
 def read_archive(
     path: str | os.PathLike[str], kind: str
 ) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
@@ -181,10 +192,12 @@ def _read_array(archive: zipfile.ZipFile, name: str, entry: dict[str, Any]) -> n
     return np.frombuffer(content, dtype=dtype, offset=offset).reshape(shape).copy()
 
 
-def save(path: str | os.PathLike[str], value: MPS | MPO) -> None:
-    """Save a state or operator: arrays, site names, gauge, scale; atomically, without pickle.
+@checked
+def save(path: str | os.PathLike[str], value: MPS | MPO | Paused) -> None:
+    """Save a state, an operator or a paused run: atomically, without pickle.
 
-    Arrays of any library are stored bit for bit. Raises `ArgumentTypeError` for anything else.
+    Site names, gauge, scale and a run's history come back with the arrays. Arrays of any library
+    are stored bit for bit. Raises `ArgumentTypeError` for anything else.
 
     >>> from tnkit.mps.create import random_mps
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -192,17 +205,39 @@ def save(path: str | os.PathLike[str], value: MPS | MPO) -> None:
     ...     load(Path(folder) / "psi.npz")
     MPS(4 sites, site_dim 2, bond_dim 2, float64, centre 0)
     """
+    run: dict[str, Any] = {}
+    if isinstance(value, Paused):
+        run = {"run": [_plain(record) for record in (value.record, *value.history)]}
+        value = value.state
     if not isinstance(value, MPS | MPO):
-        raise ArgumentTypeError(f"expected an MPS or an MPO, got {type(value).__name__}")
+        raise ArgumentTypeError(f"expected an MPS, MPO or Paused run, got {type(value).__name__}")
     metadata: dict[str, Any] = {"sites": list(value.sites), "log_scale": value.log_scale}
     if isinstance(value, MPS):
         metadata["gauge"] = [value.gauge.left, value.gauge.right]
     arrays = {f"site_{k}": array for k, array in enumerate(value.arrays)}
-    write_archive(path, "mps" if isinstance(value, MPS) else "mpo", metadata, arrays)
+    write_archive(path, "mps" if isinstance(value, MPS) else "mpo", metadata | run, arrays)
 
 
+def _plain(record: SweepRecord) -> list[Any]:
+    return [None if record.loss is None else float(record.loss), *record[1:]]
+
+
+def _record(plain: Any) -> SweepRecord:
+    loss, max_bond, discarded_weight, seconds, moves, variance = plain
+    numbers = [value for value in (loss, variance) if value is not None]
+    if not all(isinstance(value, float) for value in (*numbers, discarded_weight, seconds)):
+        raise ValueError(f"sweep record {plain} is impossible")
+    if not all(isinstance(value, int) and value >= 0 for value in (max_bond, moves)):
+        raise ValueError(f"sweep record {plain} is impossible")
+    return SweepRecord(loss, max_bond, discarded_weight, seconds, moves, variance)
+
+
+@checked
 def load(path: str | os.PathLike[str]) -> Any:
-    """Load what `save` wrote, an MPS or MPO of NumPy arrays. Raises `FormatError` or OSError."""
+    """Load what `save` wrote: an MPS, MPO or Paused run, of NumPy arrays.
+
+    Raises `FormatError` where the file is not one of them or damaged, OSError where unreadable.
+    """
     try:
         kind = "mps"
         metadata, arrays = read_archive(path, kind)
@@ -224,6 +259,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         gauge = Gauge(int(left), int(right))
         if not (0 <= gauge.left <= len(psi) and 0 <= gauge.right <= len(psi)):
             raise ValueError(f"gauge {metadata['gauge']} is impossible")
+        psi = MPS(psi.arrays, psi.sites, gauge, scale)
+        if "run" not in metadata:
+            return psi
+        record, *history = (_record(plain) for plain in metadata["run"])
+        return Paused(psi, record, tuple(history))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: not a {kind} ({error})") from None
-    return MPS(psi.arrays, psi.sites, gauge, scale)

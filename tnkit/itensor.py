@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import Array, to_numpy
+from tnkit.checking import checked
 from tnkit.errors import ArgumentTypeError, FormatError
 from tnkit.io import atomic_file
 from tnkit.mps.exchange import absorb_scale
@@ -26,6 +27,7 @@ __all__ = ["load_itensor", "save_itensor"]
 _ELEMENTS = {"float64": "Float64", "float32": "Float32", "complex128": "ComplexF64"}
 
 
+@checked
 def save_itensor(path: str | os.PathLike[str], chain: MPS | MPO, name: str = "psi") -> None:
     """Write a state or operator for ITensor: ``read(h5open(path), "psi", MPS)`` in Julia.
 
@@ -94,6 +96,7 @@ def _write_tensor(parent: Any, name: str, array: Array, indices: list[Any]) -> N
     storage["data"] = array.ravel(order="F")
 
 
+@checked
 def load_itensor(path: str | os.PathLike[str], name: str | None = None) -> MPS | MPO:
     """Return the state or operator in an ITensor file, of NumPy arrays.
 

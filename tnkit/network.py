@@ -9,12 +9,15 @@ from html import escape
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from tnkit import arrays
 from tnkit.arrays import Array
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError
 from tnkit.index import Index, fresh_name, merge_sizes
 from tnkit.notation import Equation, default_output, parse, shorten
-from tnkit.tensor import Tensor
+from tnkit.tensor import Tensor, checked_tags
 
 __all__ = ["TensorNetwork", "from_einsum", "from_networkx"]
 
@@ -42,6 +45,7 @@ class TensorNetwork:
     output: tuple[str, ...]
     _sizes: dict[str, int]
 
+    @checked
     def __init__(self, tensors: Iterable[Tensor], output: Iterable[str] | None = None) -> None:
         """Check sizes and output; see the class."""
         found = tuple(tensors)
@@ -56,8 +60,6 @@ class TensorNetwork:
                 if sizes.setdefault(name, size) != size:
                     merge_sizes(sizes, tensor.names, tensor.shape, f"tensor {position}")
         inputs = [tensor.names for tensor in found]
-        if isinstance(output, str):
-            raise ArgumentTypeError(f"output must be a list of names, got {output!r}")
         kept = default_output(inputs) if output is None else tuple(output)
         Equation(tuple(inputs), kept)
         object.__setattr__(self, "tensors", found)
@@ -107,6 +109,7 @@ class TensorNetwork:
         """Bytes of all arrays together."""
         return sum(arrays.nbytes(tensor.array) for tensor in self.tensors)
 
+    @checked
     def tensors_with(self, name: str) -> tuple[int, ...]:
         """Return the positions of the tensors an index is on; raises `IndexNameError`."""
         self._check(name)
@@ -144,6 +147,7 @@ class TensorNetwork:
             f"<tr><th></th><th>indices</th><th>tags</th></tr>{rows}</table>"
         )
 
+    @checked
     def same_structure(self, other: TensorNetwork) -> bool:
         """Say whether tensors agree one by one in all but their numbers, and the output too."""
         return (
@@ -152,6 +156,7 @@ class TensorNetwork:
             and all(a.same_structure(b) for a, b in zip(self.tensors, other.tensors, strict=True))
         )
 
+    @checked
     def allclose(self, other: TensorNetwork, *, rtol: float = 1e-9, atol: float = 0.0) -> bool:
         """Say whether tensors agree one by one, numbers included (not: whether the values do)."""
         return (
@@ -169,6 +174,7 @@ class TensorNetwork:
         """Return the network with another output."""
         return TensorNetwork(self.tensors, names)
 
+    @checked
     def rename(self, names: Mapping[str, str]) -> TensorNetwork:
         """Return the network with indices renamed {old: new}; none may collide."""
         for name in names:
@@ -185,6 +191,7 @@ class TensorNetwork:
         ]
         return TensorNetwork(tensors, [names.get(name, name) for name in self.output])
 
+    @checked
     def combine(self, other: TensorNetwork, output: Iterable[str] | None = None) -> TensorNetwork:
         """Return both networks as one, joined where both have an open index of one name.
 
@@ -192,8 +199,6 @@ class TensorNetwork:
         where it is inner in both), so nothing else is joined. output: the indices that are open
         on exactly one side by default. Raises `SizeError` where a joined index has two sizes.
         """
-        if not isinstance(other, TensorNetwork):
-            raise ArgumentTypeError(f"expected a TensorNetwork, got a {type(other).__name__}")
         taken = set(self._sizes) | set(other._sizes)
         mine: dict[str, str] = {}
         theirs: dict[str, str] = {}
@@ -215,12 +220,10 @@ class TensorNetwork:
         """Return `combine` of both."""
         return self.combine(other)
 
+    @checked
     def replace(self, tensors: Mapping[int, Tensor]) -> TensorNetwork:
         """Return the network with tensors replaced {position: tensor}; the output stays."""
-        for at in tensors:
-            if not -len(self) <= at < len(self):
-                raise ArgumentError(f"no tensor {at}; the network has {len(self)}")
-        by_place = {at % len(self): tensor for at, tensor in tensors.items()}
+        by_place = {self._place(at): tensor for at, tensor in tensors.items()}
         return TensorNetwork(
             [by_place.get(at, tensor) for at, tensor in enumerate(self.tensors)], self.output
         )
@@ -232,6 +235,7 @@ class TensorNetwork:
         tensors = [t.with_array(a) for t, a in zip(self.tensors, values, strict=True)]
         return TensorNetwork(tensors, self.output)
 
+    @checked
     def map(self, function: Callable[[Tensor], Tensor]) -> TensorNetwork:
         """Return the network of function(tensor) for each tensor; the output stays."""
         return TensorNetwork([function(tensor) for tensor in self.tensors], self.output)
@@ -240,6 +244,7 @@ class TensorNetwork:
         """Return the network with each tensor conjugated."""
         return self.map(Tensor.conj)
 
+    @checked
     def fix(self, values: Mapping[str, int]) -> TensorNetwork:
         """Return the network with indices fixed to values and gone, {name: value}."""
         for name in values:
@@ -249,13 +254,22 @@ class TensorNetwork:
 
     # ---- parts
 
+    def _place(self, at: int) -> int:
+        if isinstance(at, bool) or not isinstance(at, int | np.integer):
+            raise ArgumentTypeError(f"a position must be a whole number, got {shown(at)}")
+        if not -len(self) <= at < len(self):
+            raise ArgumentError(f"no tensor {at}; the network has {len(self)}")
+        return int(at) % len(self)
+
+    @checked
     def find(self, tags: str | Iterable[str], *, any_of: bool = False) -> tuple[int, ...]:
         """Return the positions of the tensors with all of `tags` (any_of: with one of them)."""
-        wanted = {tags} if isinstance(tags, str) else set(tags)
+        wanted = checked_tags([tags] if isinstance(tags, str) else tags)
         if any_of:
             return tuple(at for at, t in enumerate(self.tensors) if wanted & t.tags)
         return tuple(at for at, t in enumerate(self.tensors) if wanted <= t.tags)
 
+    @checked
     def select(self, tags: str | Iterable[str], *, any_of: bool = False) -> TensorNetwork:
         """Return the sub-network of the tensors with `tags`; see `partition` for its output.
 
@@ -269,17 +283,14 @@ class TensorNetwork:
             )
         return self.partition(found)[0]
 
+    @checked
     def partition(self, positions: Iterable[int]) -> tuple[TensorNetwork, TensorNetwork]:
         """Return the sub-network at `positions` and the rest.
 
         What the two share, or the output of the whole names, is open on each side; so
         ``part.combine(rest, output=network.output)`` has the value of the network.
         """
-        chosen = set()
-        for at in positions:
-            if not -len(self) <= at < len(self):
-                raise ArgumentError(f"no tensor {at}; the network has {len(self)}")
-            chosen.add(at % len(self))
+        chosen = {self._place(at) for at in positions}
         part = [t for at, t in enumerate(self.tensors) if at in chosen]
         rest = [t for at, t in enumerate(self.tensors) if at not in chosen]
         here = dict.fromkeys(name for t in part for name in t.names)
@@ -292,6 +303,7 @@ class TensorNetwork:
 
     # ---- graphs
 
+    @checked
     def to_networkx(self, *, open_ends: bool = False) -> Any:
         """Return a `networkx.MultiGraph`: tensors as nodes, indices as edges.
 
@@ -328,6 +340,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+@checked
 def from_networkx(
     graph: Any,
     array: Callable[[Any, tuple[int, ...]], Array] | None = None,
@@ -346,6 +359,8 @@ def from_networkx(
     >>> from_networkx(ring, lambda node, shape: numpy.ones(shape), size=3)
     TensorNetwork(4 tensors, 4 bonds; output scalar; float64, numpy, 288 bytes)
     """
+    if not hasattr(graph, "nodes") or not hasattr(graph, "is_directed"):
+        raise ArgumentTypeError(f"expected a networkx graph, got {shown(graph)}")
     if array is None:
         nodes = [about for _, about in graph.nodes(data=True) if about.get("kind") == "tensor"]
         if not nodes:
@@ -368,6 +383,7 @@ def from_networkx(
     )
 
 
+@checked
 def from_einsum(spec: str, *values: Array) -> TensorNetwork:
     """Return the network of an einsum string and its arrays; symbols become index names.
 

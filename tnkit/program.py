@@ -157,7 +157,7 @@ def _tame(pool: list[Any], slot: int) -> float:
     if not xp.isdtype(pool[slot].dtype, ("real floating", "complex floating")):
         pool[slot] = xp.astype(pool[slot], xp.float64)
     half = exponent // 2  # in two steps: one power alone may leave the range
-    pool[slot] = pool[slot] * 2.0**-half * 2.0 ** (half - exponent)
+    pool[slot] = whole(pool[slot] * 2.0**-half * 2.0 ** (half - exponent))
     return exponent * log(2.0)
 
 

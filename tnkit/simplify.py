@@ -5,13 +5,14 @@ Gray and Kourtis, Quantum 5, 410 (2021), section 2: rank, diagonal, column and s
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from tnkit.arrays import namespace
 from tnkit.bonds import split_tensor
+from tnkit.checking import checked
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
@@ -22,6 +23,7 @@ __all__ = ["REDUCTIONS", "simplify"]
 REDUCTIONS = ("diagonal", "column", "rank", "split")
 
 
+@checked
 def simplify(
     network: TensorNetwork, reductions: Iterable[str] = ("diagonal", "column", "rank")
 ) -> TensorNetwork:
@@ -38,7 +40,7 @@ def simplify(
     zeros moves each tensor to the host once a round.
     """
     chosen = tuple(reductions)
-    unknown = [name for name in chosen if name not in REDUCTIONS]
+    unknown = [n for n in chosen if not isinstance(n, str) or n not in REDUCTIONS]
     if unknown:
         raise ArgumentError(
             f"reduction {unknown[0]!r} is not offered; use {', '.join(map(repr, REDUCTIONS))}"
@@ -108,27 +110,33 @@ def _column(network: TensorNetwork) -> TensorNetwork:
 
 
 def _rank(network: TensorNetwork) -> TensorNetwork:
-    changed = True
-    while changed and len(network) > 1:
-        changed = False
-        holders = Counter(name for t in network.tensors for name in set(t.names))
-        holders.update(network.output)
-        tensors: list[Tensor | None] = list(network.tensors)
-        for at, tensor in enumerate(network.tensors):
-            if tensors[at] is None or len(set(tensor.names)) < tensor.ndim:
-                continue
-            partner = _partner(network, tensors, at, holders)
-            if partner is None:
-                continue
-            other = network.tensors[partner]
-            shared = set(tensor.names) & set(other.names)
-            gone = {name for name in shared if holders[name] == 2}
-            tensors[partner] = _product(tensor, other, gone)
-            tensors[at] = None
-            changed = True
-            break
-        network = TensorNetwork([t for t in tensors if t is not None], network.output)
-    return network
+    tensors: dict[int, Tensor] = dict(enumerate(network.tensors))
+    where: dict[str, set[int]] = {}
+    for at, tensor in tensors.items():
+        for name in tensor.names:
+            where.setdefault(name, set()).add(at)
+    kept = set(network.output)
+    waiting = list(tensors)[::-1]
+    while waiting and len(tensors) > 1:
+        at = waiting.pop()
+        if at not in tensors:
+            continue
+        found = _partner(tensors, where, kept, at)
+        if found is None:
+            continue
+        partner, gone = found
+        one, two = tensors.pop(at), tensors[partner]
+        tensors[partner] = _product(one, two, gone)
+        for name in one.names:
+            where[name].discard(at)
+            if name not in gone:
+                where[name].add(partner)
+        for name in gone:
+            where.pop(name)
+        # its own sizes and those of its neighbours changed: all of them may have a partner now
+        near = {other for name in tensors[partner].names for other in where[name]}
+        waiting += sorted(near | {partner}, reverse=True)
+    return TensorNetwork(tensors.values(), network.output)
 
 
 def _product(one: Tensor, two: Tensor, gone: set[str]) -> Tensor:
@@ -137,21 +145,24 @@ def _product(one: Tensor, two: Tensor, gone: set[str]) -> Tensor:
 
 
 def _partner(
-    network: TensorNetwork, tensors: list[Tensor | None], at: int, holders: Counter[str]
-) -> int | None:
-    """Return a tensor that `at` can be contracted into without growing it."""
-    tensor = network.tensors[at]
-    for number, other in enumerate(network.tensors):
-        if number == at or tensors[number] is None or len(set(other.names)) < other.ndim:
+    tensors: dict[int, Tensor], where: dict[str, set[int]], kept: set[str], at: int
+) -> tuple[int, set[str]] | None:
+    """Return a tensor that `at` can be contracted into without growing it, and what is summed."""
+    tensor = tensors[at]
+    if len(set(tensor.names)) < tensor.ndim:
+        return None
+    # a scalar goes into the first other tensor
+    near = sorted({x for name in tensor.names for x in where[name]}) if tensor.ndim else tensors
+    for number in near:
+        other = tensors[number]
+        if number == at or len(set(other.names)) < other.ndim:
             continue
         shared = set(tensor.names) & set(other.names)
-        if not shared and tensor.ndim:
-            continue
-        gone = {name for name in shared if holders[name] == 2}
-        names = (set(tensor.names) | set(other.names)) - gone
-        size = int(np.prod([network.sizes[name] for name in names]))
-        if size <= max(int(np.prod(tensor.shape)), int(np.prod(other.shape))):
-            return number
+        gone = {name for name in shared if len(where[name]) == 2 and name not in kept}
+        sizes = {**tensor.sizes, **other.sizes}
+        size = math.prod(size for name, size in sizes.items() if name not in gone)
+        if size <= max(math.prod(tensor.shape), math.prod(other.shape)):
+            return number, gone
     return None
 
 

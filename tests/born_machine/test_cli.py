@@ -10,25 +10,33 @@ import struct
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
 
 import tnkit
-from born_machine import BornMachine, load_dataset
+from born_machine import BornMachine, chow_liu, independent, load_dataset
 from born_machine.cli import main
+from born_machine.config import settings_text
 
 FILES = {
     "model.npz",
-    "settings.json",
+    "settings.toml",
+    "results.json",
     "history.csv",
     "summary.md",
     "nll.png",
     "data.png",
     "generated.png",
+    "progress.png",
     "completed.png",
+    "chain.png",
+    "information.png",
 }
 TRAIN = ["train", "digits", "--sweeps", "2", "--max-bond", "10", "--device", "cpu"]
 
@@ -291,7 +299,165 @@ def test_bad_input_is_one_line_and_writes_nothing(
 
 
 def test_settings_of_a_run_are_readable(run: Path) -> None:
-    settings = json.loads((run / "settings.json").read_text())
-    assert settings["parameters"]["max_bond"] == 10
-    assert settings["train"]["rows"] == "0:1500"
-    assert settings["test"]["rows"] == "1500:1797"
+    settings = tomllib.loads((run / "settings.toml").read_text())
+    assert settings["max_bond"] == 10
+    assert (settings["data"], settings["rows"]) == ("digits", "0:1500")
+    assert (settings["test"], settings["test_rows"]) == ("digits", "1500:1797")
+    assert settings["made_with"]["numpy"] == np.__version__
+
+
+def test_a_runs_settings_repeat_it(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert main(["train", "--config", str(run / "settings.toml"), "--out", str(again)]) == 0
+    assert (again / "settings.toml").read_bytes() == (run / "settings.toml").read_bytes()
+    first, second = (BornMachine.load(folder / "model.npz") for folder in (run, again))
+    for a, b in zip(first.model_.state.arrays, second.model_.state.arrays, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_flags_win_over_the_settings_file(tmp_path: Path) -> None:
+    file, folder = tmp_path / "my.toml", tmp_path / "run"
+    file.write_text(
+        'data = "digits"\nmax-bond = [3, 4]\nsweeps = 1\nrows = "0:40"\nimage_shape = [8, 8]\n'
+        "seed = 5\nquiet = true\nlearning_rate = 1e-2\n"
+    )
+    assert main(["train", "bars-and-stripes", "--config", str(file), "--out", str(folder)]) == 2
+    arguments = ["train", "--config", str(file), "--sweeps", "2", "--out", str(folder)]
+    assert main(arguments) == 0
+    machine = BornMachine.load(folder / "model.npz")
+    assert (machine.max_bond, machine.sweeps, machine.random_state) == ([3, 4], 2, 5)
+    assert machine.learning_rate == 0.01
+    assert machine.model_.state.bond_dims
+    results = json.loads((folder / "results.json").read_text())
+    assert results["nll"]["train"]["samples"] == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'data = "digits"\nmax_bnod = 3',
+            "unknown setting 'max_bnod'; the nearest one is 'max_bond'",
+        ),
+        ("data = 3", "data must be a name or a path, got 3"),
+        ('data = "digits"\nsweeps = 1.5', "argument --sweeps: invalid int value: '1.5'"),
+        ('data = "digits"\nsweeps = true', "argument --sweeps: invalid int value: 'True'"),
+        ('data = "digits"\n[max_bond]\nx = 1', "'max_bond' must be a value, not a table"),
+        ("sweeps = 1", "DATA is required"),
+        ("sweeps =", "not a TOML file"),
+        ("\0", "not a TOML file"),
+    ],
+)
+def test_a_wrong_settings_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text(text)
+    try:
+        status: Any = main(["train", "--config", str(file), "--out", str(tmp_path / "new")])
+    except SystemExit as stop:
+        status = stop.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]{1,8}", fullmatch=True),
+        st.one_of(
+            st.text(st.characters(codec="utf-8")),
+            st.booleans(),
+            st.integers(-(2**63), 2**63 - 1),
+            st.floats(allow_nan=False),
+            st.lists(st.integers(0, 9)),
+            st.none(),
+        ),
+    )
+)
+def test_settings_read_back_as_written(values: dict[str, Any]) -> None:
+    text = settings_text(values, {"made_with": {"a-b": "1"}})
+    read = tomllib.loads(text)
+    assert read.pop("made_with") == {"a-b": "1"}
+    assert read == {name: value for name, value in values.items() if value is not None}
+
+
+def test_every_command_speaks_json(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def facts(*arguments: str) -> dict[str, Any]:
+        assert main([*arguments, "--json"]) == 0
+        out: dict[str, Any] = json.loads(capsys.readouterr().out)  # one object, nothing else
+        return out
+
+    machine = BornMachine.load(run / "model.npz")
+    test = load_dataset("digits").samples[1500:]
+    trained = facts("train", "bars-and-stripes", "--sweeps", "1", "--out", str(tmp_path / "run"))
+    assert trained == json.loads((tmp_path / "run" / "results.json").read_text())
+    assert trained["floor"] == pytest.approx(np.log(30))
+    scored = facts("score", str(run), "digits", "--rows", "1500:")
+    assert scored["nll"] == pytest.approx(-machine.score(test))
+    looked = facts("inspect", str(run))
+    assert looked["chains"][0]["bond_dims"] == list(machine.model_.state.bond_dims)
+    assert looked["chains"][0]["entanglement"] == pytest.approx(machine.entanglement().tolist())
+    (row,) = facts("compare", str(run))["runs"]
+    assert row["test"] == pytest.approx(-machine.score(test))
+    drawn = facts("sample", str(run), "-n", "3", "--out", str(tmp_path / "s.npz"))
+    assert drawn == {"samples": 3, "features": 64, "out": str(tmp_path / "s.npz")}
+    rows = ["digits", "--rows", "0:2", "--out", str(tmp_path / "c.npz")]
+    assert facts("complete", str(run), *rows)["known"] == 64
+
+
+def test_results_hold_the_baselines(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    samples = load_dataset("digits").samples
+    rows = BornMachine.load(run / "model.npz").validation_rows_
+    training = np.delete(samples[:1500], rows, axis=0)
+    for title, fit in (("independent", independent), ("chow_liu", chow_liu)):
+        nll = -fit(training, (2,) * 64).log_likelihood(samples[1500:]).mean()
+        assert results["baselines"][title]["test"] == pytest.approx(nll)
+    assert f"| {results['baselines']['chow_liu']['test']:.3f} |" in (run / "summary.md").read_text()
+
+
+def test_quiet_says_nothing_while_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "bars-and-stripes", "--quiet", "--out", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("sweep", [None, 0])
+def test_ctrl_c_names_resume_only_where_there_is_something_to_resume(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sweep: int | None,
+) -> None:
+    fit = BornMachine.fit
+
+    def interrupted(self: BornMachine, *arguments: Any, **options: Any) -> Any:
+        if sweep is None:
+            raise KeyboardInterrupt
+
+        def on_step(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        return fit(self, *arguments, **{**options, "on_step": on_step})
+
+    monkeypatch.setattr(BornMachine, "fit", interrupted)
+    folder = tmp_path / "run"
+    assert main(["train", "bars-and-stripes", "--out", str(folder)]) == 130
+    error = capsys.readouterr().err
+    assert ("resume" in error) == (sweep is not None) == (folder / "checkpoint.npz").exists()
+
+
+def test_levels_beyond_memory_are_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    arguments = ["train", "bars-and-stripes", "--levels", "700000", "--out", str(folder)]
+    assert main(arguments) == 2
+    assert "two features of 700000 and 700000 values need" in capsys.readouterr().err
+    assert not folder.exists()

@@ -170,3 +170,19 @@ def test_questions_refuse_what_the_model_cannot_answer(machine: BornMachine) -> 
         machine.complete(patterns, np.ones(8, dtype=bool))
     with pytest.raises(NotFittedError, match="not trained"):
         BornMachine().sample()
+
+
+def test_validation_samples_of_ones_own_stop_the_training() -> None:
+    rng = np.random.default_rng(0)
+    X, other = rng.integers(0, 2, (600, 5)), rng.integers(0, 2, (50, 5))
+    machine = BornMachine(max_bond=4, sweeps=3, random_state=0).fit(X, validation=other)
+    assert len(machine.validation_rows_) == 0  # all of X is trained on
+    record = machine.history_[machine.best_sweep_]
+    assert record.nll_validation == pytest.approx(-machine.score(other), rel=1e-6)
+    assert record.nll_train == pytest.approx(-machine.score(X), rel=1e-6)
+    with pytest.raises(tnkit.ArgumentError, match="leave that at 'auto'"):
+        BornMachine(validation_fraction=0.2).fit(X, validation=other)
+    with pytest.raises(tnkit.ArgumentError, match="out of range"):
+        BornMachine().fit(X, validation=other + 1)
+    with pytest.raises(tnkit.SizeError, match="4 features"):
+        BornMachine().fit(X, validation=other[:, :4])

@@ -14,8 +14,8 @@ import tnkit
 from born_machine.amplitude import absorb_site, bond_orders, log_amplitudes
 from born_machine.gradient import two_site_gradient
 from born_machine.likelihood import log_likelihood
-from born_machine.train import LikelihoodProblem
-from born_machine.update import gradient_step
+from born_machine.problem import LikelihoodProblem
+from born_machine.update import StepRule, gradient_step
 
 
 @st.composite
@@ -72,9 +72,9 @@ def test_sorted_vectors_from_both_sides_give_psi_at_every_bond(library: Any, cas
     psi, samples = case
     like = library.asarray(psi.arrays[0])
     orders = bond_orders(samples, psi.site_dims, like)
-    problem = LikelihoodProblem(orders, like, len(samples), 0.0)
+    problem = LikelihoodProblem(orders, like, len(samples), StepRule(0.0))
     arrays = [library.asarray(array) for array in psi.arrays]
-    lefts, rights = [problem.left_edge()], [problem.right_edge()]
+    lefts, rights = [problem.left_edge().samples], [problem.right_edge().samples]
     for k in range(len(psi) - 1):
         lefts.append(absorb_site(lefts[-1], arrays[k], orders[k], rightwards=True))
     for k in range(len(psi) - 1, 0, -1):

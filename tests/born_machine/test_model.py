@@ -12,7 +12,10 @@ import scipy.stats
 from hypothesis import given
 
 import tnkit
-from born_machine.models.mps import MPSModel, load_model, model_from_state, save_model
+from born_machine.models.mixture import MixtureModel
+from born_machine.models.mps import MPSModel, model_from_state
+from born_machine.models.protocol import Model
+from born_machine.models.storage import load_model, save_model
 
 
 def configurations(dims: tuple[int, ...]) -> np.ndarray:
@@ -20,10 +23,9 @@ def configurations(dims: tuple[int, ...]) -> np.ndarray:
 
 
 @st.composite
-def models(draw: Any, *, longest: int = 6) -> MPSModel:
-    """A random model: real or complex, mixed value counts, any site order, any centre."""
-    length = draw(st.integers(1, longest))
-    dims = tuple(draw(st.lists(st.integers(1, 3), min_size=length, max_size=length)))
+def chains(draw: Any, dims: tuple[int, ...]) -> MPSModel:
+    """A random chain: real or complex, any site order, any centre."""
+    length = len(dims)
     order = np.array(draw(st.permutations(range(length))), dtype=np.intp)
     dtype = draw(st.sampled_from(["float32", "float64", "complex64", "complex128"]))
     psi = tnkit.random_mps(
@@ -36,8 +38,23 @@ def models(draw: Any, *, longest: int = 6) -> MPSModel:
     return model_from_state(tnkit.canonicalize(psi, draw(st.integers(0, length - 1))), order, dims)
 
 
+def value_counts(longest: int) -> Any:
+    return st.lists(st.integers(1, 3), min_size=1, max_size=longest).map(tuple)
+
+
+@st.composite
+def models(draw: Any, *, longest: int = 6) -> Model:
+    """A chain, or a mixture of up to three in different orders; mixed value counts."""
+    dims = draw(value_counts(longest))
+    components = tuple(draw(chains(dims)) for _ in range(draw(st.integers(1, 3))))
+    if len(components) == 1:
+        return components[0]
+    parts = draw(st.lists(st.integers(1, 9), min_size=len(components), max_size=len(components)))
+    return MixtureModel(components, tuple(part / sum(parts) for part in parts))
+
+
 @given(models())
-def test_probabilities_sum_to_one(model: MPSModel) -> None:
+def test_probabilities_sum_to_one(model: Model) -> None:
     logs = model.log_likelihood(configurations(model.dims))
     assert np.exp(logs).sum() == pytest.approx(1.0, abs=1e-12)
 
@@ -51,7 +68,7 @@ def test_probabilities_of_all_4096_strings_sum_to_one(dtype: str, centre: int) -
     assert total == pytest.approx(1.0, abs=1e-12)
 
 
-@given(models())
+@given(value_counts(6).flatmap(chains))
 def test_probabilities_are_those_of_the_dense_state(model: MPSModel) -> None:
     samples = configurations(model.dims)
     dense = np.abs(tnkit.to_dense(model.state)) ** 2
@@ -60,12 +77,12 @@ def test_probabilities_are_those_of_the_dense_state(model: MPSModel) -> None:
 
 
 @given(models(longest=4), st.integers(0, 2**32 - 1))
-def test_sample_frequencies_are_the_probabilities(model: MPSModel, seed: int) -> None:
+def test_sample_frequencies_are_the_probabilities(model: Model, seed: int) -> None:
     drawn = model.sample(4000, np.random.default_rng(seed))
     assert chi_square(drawn, configurations(model.dims), model) > 1e-6
 
 
-def chi_square(drawn: np.ndarray, support: np.ndarray, model: MPSModel) -> float:
+def chi_square(drawn: np.ndarray, support: np.ndarray, model: Model) -> float:
     """p-value of the counts of every configuration against the exact probabilities."""
     exact = np.exp(model.log_likelihood(support))
     return p_value(drawn, support, exact)
@@ -86,7 +103,7 @@ def p_value(drawn: np.ndarray, support: np.ndarray, exact: np.ndarray) -> float:
 
 
 @given(models(longest=5), st.data())
-def test_completion_draws_from_the_conditional(model: MPSModel, data: Any) -> None:
+def test_completion_draws_from_the_conditional(model: Model, data: Any) -> None:
     """Any set of known features; frequencies of whole samples match brute-force conditionals."""
     n = 3000
     known = np.array(
@@ -105,7 +122,7 @@ def test_completion_draws_from_the_conditional(model: MPSModel, data: Any) -> No
 
 
 @given(models(longest=5), st.integers(0, 2**32 - 1))
-def test_every_row_may_have_a_mask_of_its_own(model: MPSModel, seed: int) -> None:
+def test_every_row_may_have_a_mask_of_its_own(model: Model, seed: int) -> None:
     rng = np.random.default_rng(seed)
     samples = model.sample(20, rng)
     known = rng.random(samples.shape) < 0.5
@@ -135,7 +152,7 @@ def test_completing_an_impossible_sample_names_it() -> None:
 
 
 @given(models())
-def test_a_saved_model_answers_bit_for_bit(tmp_path_factory: Any, model: MPSModel) -> None:
+def test_a_saved_model_answers_bit_for_bit(tmp_path_factory: Any, model: Model) -> None:
     path = tmp_path_factory.mktemp("model") / "model.npz"
     save_model(path, model, {"note": "kept"})
     loaded, metadata = load_model(path)

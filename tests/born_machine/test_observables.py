@@ -11,16 +11,22 @@ from hypothesis import given
 
 import tnkit
 from born_machine import BornMachine, bars_and_stripes
+from born_machine.models.mixture import MixtureModel, fitted_weights, log_mean
 from born_machine.models.mps import MPSModel, model_from_state
+from born_machine.models.protocol import (
+    Model,
+    expectation,
+    joint_marginal,
+    log_conditional,
+)
+from born_machine.observables import mutual_information
 
 
 @st.composite
-def models(draw: Any) -> MPSModel:
-    length = draw(st.integers(1, 5))
-    dims = tuple(draw(st.lists(st.integers(1, 3), min_size=length, max_size=length)))
-    order = np.array(draw(st.permutations(range(length))), dtype=np.intp)
+def chains(draw: Any, dims: tuple[int, ...]) -> MPSModel:
+    order = np.array(draw(st.permutations(range(len(dims)))), dtype=np.intp)
     psi = tnkit.random_mps(
-        length,
+        len(dims),
         [dims[feature] for feature in order],
         bond_dim=draw(st.integers(1, 4)),
         dtype=draw(st.sampled_from(["float64", "complex128"])),
@@ -29,7 +35,19 @@ def models(draw: Any) -> MPSModel:
     return model_from_state(psi, order, dims)
 
 
-def table(model: MPSModel) -> np.ndarray:
+@st.composite
+def models(draw: Any, *, most_components: int = 3) -> Any:
+    """A chain in any order, or a mixture of chains in different orders."""
+    dims = tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=5)))
+    count = draw(st.integers(1, most_components))
+    components = tuple(draw(chains(dims)) for _ in range(count))
+    if count == 1 and draw(st.booleans()):
+        return components[0]
+    parts = draw(st.lists(st.integers(1, 9), min_size=count, max_size=count))
+    return MixtureModel(components, tuple(part / sum(parts) for part in parts))
+
+
+def table(model: Model) -> np.ndarray:
     """All probabilities as one array with an axis a feature."""
     support = np.stack(np.meshgrid(*map(np.arange, model.dims), indexing="ij"), axis=-1)
     flat = support.reshape(-1, model.features).astype(np.uint8)
@@ -37,7 +55,7 @@ def table(model: MPSModel) -> np.ndarray:
 
 
 @st.composite
-def partly_known(draw: Any) -> tuple[MPSModel, np.ndarray, np.ndarray]:
+def partly_known(draw: Any) -> tuple[Model, np.ndarray, np.ndarray]:
     model = draw(models())
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     samples = np.stack([rng.integers(0, d, 6) for d in model.dims], axis=1).astype(np.uint8)
@@ -73,9 +91,9 @@ def test_knowing_everything_is_the_likelihood_and_nothing_is_certainty(case: Any
 
 
 @given(models())
-def test_marginals_and_mutual_information(model: MPSModel) -> None:
+def test_marginals_and_mutual_information(model: Model) -> None:
     p = table(model)
-    information = model.mutual_information()
+    information = mutual_information(model.marginals(), model.pair_marginals())
     for f, marginal in enumerate(model.marginals()):
         others = tuple(a for a in range(p.ndim) if a != f)
         np.testing.assert_allclose(marginal, p.sum(axis=others), atol=1e-13)
@@ -90,8 +108,103 @@ def test_marginals_and_mutual_information(model: MPSModel) -> None:
             assert information[f, g] == pytest.approx(exact, abs=1e-10)
 
 
+@given(models(), st.data())
+def test_joint_marginals_and_means_of_local_functions(model: Model, data: Any) -> None:
+    p = table(model)
+    features = data.draw(st.permutations(range(model.features)))
+    features = features[: data.draw(st.integers(0, model.features))]
+    others = tuple(a for a in range(p.ndim) if a not in features)
+    kept = sorted(features)
+    exact = p.sum(axis=others).transpose([kept.index(f) for f in features])
+    np.testing.assert_allclose(joint_marginal(model, features), exact, atol=1e-13)
+    weights = np.arange(exact.size, dtype=float).reshape(exact.shape)
+    functions = {(0,): np.ones(model.dims[0])} | {tuple(features): weights}
+    one = float(tuple(features) != (0,))
+    assert expectation(model, functions) == pytest.approx((weights * exact).sum() + one, abs=1e-10)
+
+
+@given(partly_known(), st.integers(0, 2**32 - 1))
+def test_conditionals_are_ratios_of_sums(case: Any, seed: int) -> None:
+    model, _, known = case
+    samples = model.sample(len(known), np.random.default_rng(seed))
+    wanted = np.random.default_rng(seed).random(known.shape) < 0.5
+    p = table(model)
+    logs = log_conditional(model, samples, wanted, known)
+    for sample, want, given_mask, found in zip(samples, wanted, known, logs, strict=True):
+        evidence = agreeing(p, sample, given_mask).sum()
+        both = agreeing(p, sample, want | given_mask).sum()
+        assert np.exp(found) == pytest.approx(both / evidence, abs=1e-9)
+
+
+def test_questions_about_features_that_are_not_there_are_refused() -> None:
+    model = model_from_state(tnkit.random_mps(3, bond_dim=2, seed=0), np.arange(3), (2, 2, 2))
+    for features in ([3], [-1], [1, 1]):
+        with pytest.raises(tnkit.ArgumentError, match="different numbers from 0 to 2"):
+            joint_marginal(model, features)
+    with pytest.raises(tnkit.ArgumentError, match=r"table of shape \(2, 2\), got \(2,\)"):
+        expectation(model, {(0, 1): [1.0, 2.0]})
+
+
+def test_a_condition_that_cannot_be_is_refused_by_name() -> None:
+    model = model_from_state(tnkit.product_mps([[1.0, 0.0], [0.6, 0.8]]), np.arange(2), (2, 2))
+    mixture = MixtureModel((model, model), (0.5, 0.5))
+    known = np.array([[True, False]] * 2)
+    samples = np.array([[0, 0], [1, 0]])
+    for each in (model, mixture):
+        with pytest.raises(tnkit.ArgumentError, match="sample 1 has probability zero"):
+            log_conditional(each, samples, ~known, known)
+        with pytest.raises(tnkit.ArgumentError, match="sample 1 has probability zero"):
+            each.complete(samples, known, np.random.default_rng(0))
+
+
+@given(st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_fitted_weights_are_the_best_there_are(count: int, seed: int) -> None:
+    """Stationary: the mean share of every component is its weight, and no tilt scores better."""
+    rng = np.random.default_rng(seed)
+    logs = list(rng.normal(size=(count, 50)))
+    weights = np.array(fitted_weights(logs, steps=3000))
+    score = log_mean(logs, weights).mean()
+    for other in rng.dirichlet(np.ones(count), 20):
+        tilted = 0.99 * weights + 0.01 * other
+        assert log_mean(logs, tilted).mean() <= score + 1e-4
+    assert weights.sum() == pytest.approx(1.0)
+
+
+def test_a_mixture_says_where_its_renyi_entropy_is_out_of_reach() -> None:
+    parts = tuple(
+        model_from_state(tnkit.random_mps(30, bond_dim=2, seed=s), np.arange(30), (2,) * 30)
+        for s in range(2)
+    )
+    with pytest.raises(tnkit.MemoryLimitError, match="estimate"):
+        MixtureModel(parts, (0.5, 0.5)).renyi2()
+
+
+@pytest.mark.parametrize(
+    ("components", "weights", "message"),
+    [
+        (0, (), "one weight for each"),
+        (2, (1.0,), "one weight for each"),
+        (2, (0.5, 0.6), "sum to one"),
+        (2, (1.5, -0.5), "positive"),
+    ],
+)
+def test_a_mixture_refuses_bad_weights(components: int, weights: Any, message: str) -> None:
+    part = model_from_state(tnkit.random_mps(3, bond_dim=2, seed=0), np.arange(3), (2, 2, 2))
+    with pytest.raises(tnkit.TnkitError, match=message):
+        MixtureModel((part,) * components, weights)
+
+
+def test_a_mixture_refuses_components_of_other_features() -> None:
+    parts = [
+        model_from_state(tnkit.random_mps(n, bond_dim=2, seed=0), np.arange(n), (2,) * n)
+        for n in (3, 4)
+    ]
+    with pytest.raises(tnkit.SizeError, match="component 1 has value counts"):
+        MixtureModel(tuple(parts), (0.5, 0.5))
+
+
 @given(models())
-def test_the_renyi_entropy_is_that_of_the_table(model: MPSModel) -> None:
+def test_the_renyi_entropy_is_that_of_the_table(model: Model) -> None:
     assert model.renyi2() == pytest.approx(-np.log((table(model) ** 2).sum()), abs=1e-10)
 
 
@@ -116,7 +229,7 @@ def test_the_most_probable_completion_is_found_or_bounded(case: Any, beam: int) 
         assert wide.exact[0]
 
 
-@given(models())
+@given(chains((2, 3, 2, 2)))
 def test_entanglement_is_the_entropy_at_each_bond(model: MPSModel) -> None:
     found = model.entanglement()
     dense = tnkit.to_dense(model.state)
@@ -125,6 +238,9 @@ def test_entanglement_is_the_entropy_at_each_bond(model: MPSModel) -> None:
         weights = np.linalg.svd(dense.reshape(rows, -1), compute_uv=False) ** 2
         weights = weights[weights > 1e-15]
         assert value == pytest.approx(-(weights * np.log(weights)).sum(), abs=1e-9)
+        spectrum = model.spectra()[bond] ** 2
+        spectrum = spectrum[spectrum > 1e-15]
+        np.testing.assert_allclose(spectrum, weights, atol=1e-12)
 
 
 def test_a_compressed_machine_reports_its_own_nll() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 
 import tnkit
 from born_machine.curves import hilbert, raster, snake
-from born_machine.ordering import mutual_information, path_order, site_order
+from born_machine.ordering import mutual_information, path_order, site_order, tree_arrangement
 
 sides = st.integers(1, 40)
 
@@ -75,7 +77,7 @@ def test_mutual_information_is_that_of_the_frequencies(features: int, n: int, se
             assert found[a, b] == pytest.approx(information / scale if scale else 0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("order", ["linkage", "path"])
+@pytest.mark.parametrize("order", ["linkage", "path", "chow-liu"])
 def test_a_shuffled_chain_is_put_in_line_again(order: str) -> None:
     """Each feature copies the one before it with a few flips; the order recovers the line."""
     rng = np.random.default_rng(0)
@@ -99,6 +101,25 @@ def test_two_opt_never_makes_a_path_longer_than_the_greedy_one() -> None:
             assert distance[other[:-1], other[1:]].sum() >= length - 1e-9
 
 
+@given(st.integers(1, 7), st.integers(0, 2**32 - 1))
+def test_no_planar_walk_through_a_tree_is_shorter(count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parents = np.array([-1, *(int(rng.integers(0, v)) for v in range(1, count))], dtype=np.intp)
+    edges = [(v, int(parents[v])) for v in range(1, count)]
+
+    def length(order: tuple[int, ...]) -> int | None:
+        """The sum of the edge lengths; None where two edges cross."""
+        place = {vertex: site for site, vertex in enumerate(order)}
+        arcs = [tuple(sorted((place[a], place[b]))) for a, b in edges]
+        crossed = any(a < c < b < d for a, b in arcs for c, d in arcs)
+        return None if crossed else sum(b - a for a, b in arcs)
+
+    found = tuple(map(int, tree_arrangement(parents)))
+    assert sorted(found) == list(range(count))
+    lengths = (length(order) for order in itertools.permutations(range(count)))
+    assert length(found) == min(value for value in lengths if value is not None)
+
+
 def test_auto_finds_the_order_of_features_that_are_no_image() -> None:
     from born_machine import BornMachine
 
@@ -106,7 +127,7 @@ def test_auto_finds_the_order_of_features_that_are_no_image() -> None:
     half = rng.integers(0, 2, (800, 10))
     samples = np.concatenate((half, half ^ (rng.random(half.shape) < 0.05)), axis=1)
     machine = BornMachine(max_bond=8, random_state=0, sweeps=4).fit(samples)
-    assert machine.order_name_ in ("linkage", "path")
+    assert machine.order_name_ in ("linkage", "path", "chow-liu")
     places = np.argsort(machine.model_.order)
     assert (np.abs(places[:10] - places[10:]) == 1).all()  # each copy beside its original
     as_given = BornMachine(max_bond=8, random_state=0, sweeps=4, order="given").fit(samples)

@@ -95,7 +95,7 @@ def kill_runs(kills: int, seed: int = 0) -> dict[str, Any]:
             folder = root / f"run{runs}"
             runs += 1
             while True:
-                known = (folder / "settings.json").exists()
+                known = (folder / "settings.toml").exists()
                 command = ["resume", str(folder)] if known else ["train", *TRAIN, "--out"]
                 process = start(command if known else [*command, str(folder)])
                 # short against the run, so that kills fall into every part of it

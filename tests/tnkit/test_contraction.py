@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -375,3 +376,10 @@ def test_a_network_is_fitted_by_gradient() -> None:
 
     optimizer.step(loss)
     assert loss().item() < 1e-8 * float(torch.sum(target**2))
+
+
+def test_large_scalars_beside_a_vector() -> None:
+    vector = Tensor(np.ones((2, 3)), ["b", "a"])
+    network = TensorNetwork([vector, *[Tensor(10.0**200, [])] * 5], ["a"])
+    expected = 1000 * math.log(10) + math.log(2)
+    assert contract_scaled(network).log_abs == pytest.approx([expected] * 3)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tnkit.arrays import Array, eps, namespace, promote, rescale, reshape
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.mps.arithmetic import chain_of, like_chain
 from tnkit.mps.compression import METHODS, budget_for, compress, refine
@@ -27,6 +28,7 @@ __all__ = ["apply"]
 Chain = TypeVar("Chain", MPS, MPO)
 
 
+@checked
 def apply(
     mpo: MPO,
     target: Chain,

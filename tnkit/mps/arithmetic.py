@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from tnkit.arrays import Array, dtype_name, is_complex, namespace, promote, reshape
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, ScaleError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.operator import MPO
@@ -57,6 +58,7 @@ def _same(chains: Sequence[MPS | MPO]) -> None:
             same_chain(first.sites, first.site_dims, other.sites, other.site_dims)
 
 
+@checked
 def scale(chain: Chain, factor: complex | float) -> Chain:
     """Return factor x chain; the factor goes to the centre, or where it would not fit, to the log.
 
@@ -89,6 +91,7 @@ def scale(chain: Chain, factor: complex | float) -> Chain:
     return like_chain(MPS(tuple(arrays), psi.sites, gauge, log_scale), chain)
 
 
+@checked
 def conj(chain: Chain) -> Chain:
     """Return the complex conjugate, element by element; the gauge is kept. Real chains as is.
 
@@ -105,6 +108,7 @@ def conj(chain: Chain) -> Chain:
     return like_chain(MPS(arrays, psi.sites, psi.gauge, psi.log_scale), chain)
 
 
+@checked
 def add(first: Chain, *others: Chain) -> Chain:
     """Return the sum of any number of states, or of operators, exactly: bonds add up.
 
@@ -157,6 +161,7 @@ def _direct_sum(blocks: list[Array], *, left: bool, right: bool) -> Array:
     return xp.concat(rows, axis=0)
 
 
+@checked
 def subtract(a: Chain, b: Chain) -> Chain:
     """Return a - b exactly; see `add`.
 
@@ -168,6 +173,7 @@ def subtract(a: Chain, b: Chain) -> Chain:
     return add(a, scale(b, -1.0))
 
 
+@checked
 def hadamard(a: Chain, b: Chain) -> Chain:
     """Return the elementwise product: (a . b)(x) = a(x) b(x). Bonds multiply; nothing is cut.
 
@@ -191,6 +197,7 @@ def hadamard(a: Chain, b: Chain) -> Chain:
     return like_chain(MPS(tuple(arrays), one.sites, log_scale=log_scale), a)
 
 
+@checked
 def distance(a: Chain, b: Chain) -> float:
     """Return the 2-norm of a - b (of operators: the Frobenius norm), to rounding of |a| + |b|.
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import device, is_complex, namespace, reshape, to_numpy
+from tnkit.checking import check_memory, checked, random_generator
 from tnkit.errors import ArgumentError
 from tnkit.mps.chain import project
 from tnkit.mps.environments import extend_left_overlap
 from tnkit.mps.gauge import canonicalize
-from tnkit.mps.overlap import check_memory, log_norm, normalize
+from tnkit.mps.overlap import log_norm, normalize
 from tnkit.mps.sites import find_sites
 from tnkit.mps.state import MPS
 
@@ -34,6 +35,7 @@ class Measured:
     state: MPS
 
 
+@checked
 def condition(psi: MPS, known: Mapping[int | str, int]) -> MPS:
     """Return the normalised state of the other sites, given the values of some.
 
@@ -51,6 +53,7 @@ def condition(psi: MPS, known: Mapping[int | str, int]) -> MPS:
     return normalize(left)
 
 
+@checked
 def site_probabilities(
     psi: MPS, known: Mapping[int | str, int] | None = None
 ) -> dict[str, np.ndarray[Any, Any]]:
@@ -78,6 +81,7 @@ def site_probabilities(
     return found
 
 
+@checked
 def marginal_probabilities(
     psi: MPS, sites: int | str | Iterable[int | str], *, memory_limit: int | None = 4 * 2**30
 ) -> np.ndarray[Any, Any]:
@@ -121,6 +125,7 @@ def marginal_probabilities(
     return result
 
 
+@checked
 def measure(
     psi: MPS,
     sites: int | str | Iterable[int | str],
@@ -138,7 +143,7 @@ def measure(
     >>> bool(abs(found.state[2].array[..., value].max()) > 0.99)
     True
     """
-    rng = np.random.default_rng(seed)
+    rng = random_generator(seed)
     psi = normalize(psi)
     values: dict[str, int] = {}
     log = 0.0

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import Array, as_array, movers, to_numpy
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, ScaleError, SizeError
 from tnkit.mps.operator import MPO
 from tnkit.mps.state import MPS
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 
+@checked
 def mps_from_list(
     arrays: Sequence[Any], axes: str = "lsr", *, sites: Sequence[str] | None = None
 ) -> MPS:
@@ -41,6 +43,7 @@ def mps_from_list(
     return MPS.from_arrays(_ordered(arrays, axes, "lsr"), sites=sites)
 
 
+@checked
 def mpo_from_list(
     arrays: Sequence[Any], axes: str = "loir", *, sites: Sequence[str] | None = None
 ) -> MPO:
@@ -79,6 +82,7 @@ def _ordered(arrays: Sequence[Any], axes: str, ours: str) -> list[Array]:
     return found
 
 
+@checked
 def to_list(chain: MPS | MPO, axes: str | None = None, *, outer: bool = True) -> list[Array]:
     """Return the arrays of a state or operator with their axes in the order of `axes`.
 
@@ -122,6 +126,7 @@ def absorb_scale(chain: MPS | MPO) -> list[Array]:
     return arrays
 
 
+@checked
 def mps_from_tenpy(psi: Any) -> MPS:
     """Return a finite TeNPy MPS as ours; right-canonical arrays, norm included, basis as there.
 
@@ -144,6 +149,7 @@ def mps_from_tenpy(psi: Any) -> MPS:
     return MPS.from_arrays([array.astype(common, copy=False) for array in arrays])
 
 
+@checked
 def mps_to_tenpy(psi: MPS, sites: Sequence[Any] | None = None) -> Any:
     """Return the state as a TeNPy MPS in canonical form, without conserved charges.
 
@@ -175,6 +181,7 @@ def mps_to_tenpy(psi: MPS, sites: Sequence[Any] | None = None) -> Any:
     return made
 
 
+@checked
 def mpo_from_tenpy(mpo: Any) -> MPO:
     """Return a finite TeNPy MPO as ours (p is the row, p* the column); charges are dropped.
 
@@ -194,6 +201,7 @@ def mpo_from_tenpy(mpo: Any) -> MPO:
     raise ArgumentTypeError("the MPO stands for itself plus its conjugate; build it without that")
 
 
+@checked
 def mpo_to_tenpy(mpo: MPO, sites: Sequence[Any] | None = None) -> Any:
     """Return the operator as a TeNPy MPO without charges; sites as in `mps_to_tenpy`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,10 @@ from tnkit.mps.operator import MPO
 from tnkit.mps.overlap import check_operator, log_inner, log_norm, normalize
 from tnkit.mps.product import adjoint_mpo, multiply
 from tnkit.mps.report import Compressed
+from tnkit.mps.run import SweepState, run_sweep, schedule
 from tnkit.mps.sites import same_chain
 from tnkit.mps.state import MPS
-from tnkit.mps.sweep import close_zipper, open_zipper, round_trip, sweep, two_site
+from tnkit.mps.sweep import close_zipper, open_zipper, round_trip, two_site
 from tnkit.truncation import Truncation
 
 __all__ = ["FitProblem", "FitTarget", "fit"]
@@ -41,16 +42,21 @@ class FitTarget:
 def fit(
     targets: MPS | Sequence[FitTarget],
     start: MPS,
-    truncation: Truncation,
+    truncation: Truncation | Sequence[Truncation],
     *,
     sweeps: int = 10,
     tolerance: float = 1e-12,
+    on_step: Callable[[SweepState], None] | None = None,
 ) -> Compressed[MPS]:
     """Return the state nearest to `targets` that sweeps reach from `start`, bonds cut as told.
 
     targets: a state, or several `FitTarget` terms: sums of states and of operators on states are
-    fitted without ever being formed. start: the first guess; bonds grow from it. sweeps: at most,
-    there and back; it stops where the squared overlap rises by less than `tolerance` of itself.
+    fitted without ever being formed. start: the first guess; bonds grow from it. truncation: one
+    value or one a sweep (the last goes on). sweeps: at most, there and back; it stops where a sweep
+    of the last truncation raises the squared overlap by less than `tolerance` of itself. on_step:
+    called with the `SweepState` of every bond, whose loss is minus the squared overlap: see
+    `tnkit.progress`.
+
     Returns the report of `tnkit.compress`: error_bound is found afterwards from norms and
     overlaps, which resolve sqrt(eps L) of the norm at best. Raises `SizeError` where sites differ,
     `ArgumentError` where no overlap is found. Cost a bond O(terms site^2 operator bond^3), without
@@ -77,21 +83,26 @@ def fit(
         raise ArgumentError("fitting needs at least two sites; a single one is its own sum")
     guess, terms, log_scale = _prepared(start, terms)
     problem = FitProblem(terms)
-    zipper = open_zipper(guess, problem, -1)
-    step = two_site(problem, truncation, normalize=False)
+    rules = schedule(truncation)
+    moves = round_trip(len(start))
     weights = [0.0] * (len(start) - 1)
-    before = -math.inf
-    for _ in range(sweeps):
-        for after, info in sweep(zipper, step, round_trip(len(start))):
-            zipper = after
-            weights[info.bond] = info.discarded_weight
-        now = -info.loss
-        if now == 0.0:
+    run = SweepState(open_zipper(guess, problem, -1))
+    while len(run.history) < sweeps:
+        rule = rules[min(len(run.history), len(rules) - 1)]
+        step = two_site(problem, rule, normalize=False)
+        for after in run_sweep(run, step, moves):
+            run = after
+            if run.info is not None:
+                weights[run.info.bond] = run.info.discarded_weight
+            if on_step is not None:
+                on_step(run)
+        overlaps = [-record.loss for record in run.history[-2:]]
+        if overlaps[-1] == 0.0:
             raise ArgumentError("the start is orthogonal to the target; begin elsewhere")
-        if now - before <= tolerance * now:
+        settled = len(run.history) > len(rules)
+        if settled and overlaps[1] - overlaps[0] <= tolerance * overlaps[1]:
             break
-        before = now
-    found = close_zipper(zipper)
+    found = close_zipper(run.zipper)
     state = MPS(found.arrays, start.sites, found.gauge, log_scale)
     return Compressed(state, tuple(weights), _distance(terms, found, log_scale), None, "fit")
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from tnkit.arrays import Array, adjoint, eps, largest_magnitude, rescale, reshape, to_numpy
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 from tnkit.mps.sites import find_site
 from tnkit.mps.state import MPS, Gauge
@@ -20,6 +21,7 @@ def check_site(psi: MPS, site: int | str, what: str = "centre") -> int:
     return find_site(psi.sites, site, what)
 
 
+@checked
 def canonicalize(psi: MPS, centre: int | str) -> MPS:
     """Return the same state with its orthogonality centre at site `centre`.
 
@@ -83,6 +85,7 @@ def _fold_scale(array: Array, log_scale: float) -> tuple[Array, float]:
     return array * math.exp(log_scale), 0.0
 
 
+@checked
 def orthonormality_errors(psi: MPS) -> tuple[tuple[float, float], ...]:
     """Return, for every site, how far its array is from left- and from right-orthonormal.
 
@@ -98,6 +101,7 @@ def _isometry_error(array: Array, side: str) -> float:
     return float(np.abs(gram - np.eye(len(gram))).max())
 
 
+@checked
 def verify(psi: MPS, *, tolerance: float | None = None) -> None:
     """Raise `ArgumentError` where the arrays do not have the gauge that `psi` claims.
 

@@ -20,6 +20,7 @@ from tnkit.arrays import (
     reshape,
     to_numpy,
 )
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, SizeError
 from tnkit.mps.environments import extend_left_overlap
 from tnkit.mps.gauge import canonicalize
@@ -68,6 +69,7 @@ def _prepared(psi: MPS, matrices: list[list[Array]]) -> MPS:
     return psi
 
 
+@checked
 def local_expectations(psi: MPS, operator: Any) -> np.ndarray[Any, Any]:
     """Return <operator at site k> / <psi|psi> for every site k, in one pass.
 
@@ -91,6 +93,7 @@ def local_expectations(psi: MPS, operator: Any) -> np.ndarray[Any, Any]:
     return np.array(values)
 
 
+@checked
 def two_point(psi: MPS, a: Any, b: Any = None) -> np.ndarray[Any, Any]:
     """Return <a_i b_j> / <psi|psi> for all pairs of sites, in one pass over the chain.
 
@@ -147,6 +150,7 @@ def _extend_batch(blocks: Array, bra: Array, ket: Array) -> Array:
     return xp.matmul(xp.conj(closing) if is_complex(closing) else closing, half)
 
 
+@checked
 def correlation_length(psi: MPS, a: Any, b: Any = None, *, site: int | None = None) -> float:
     """Return xi of the decay exp(-|i - j| / xi) of connected correlations <a_i b_j> - <a_i><b_j>.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tnkit.arrays import Array, astype, convert, dtype_name, library, reshape
+from tnkit.checking import checked
 from tnkit.index import fresh_name
 from tnkit.mps.sites import bond_names, check_chain, find_site, spread
 from tnkit.network import TensorNetwork
@@ -38,6 +39,7 @@ class MPO:
     log_scale: float = 0.0
 
     @staticmethod
+    @checked
     def from_arrays(arrays: Iterable[Any], *, sites: Sequence[str] | None = None) -> MPO:
         """Return the operator with these (left, out, in, right) arrays.
 
@@ -108,21 +110,23 @@ class MPO:
             tensors = spread(tensors, self.log_scale)
         return TensorNetwork(tensors, (*_index_names(self.sites)[1], *self.sites))
 
+    @checked
     def astype(self, dtype: Any) -> MPO:
         """Return the operator in another floating dtype; see `MPS.astype`."""
         arrays = tuple(astype(array, dtype) for array in self.arrays)
         return MPO(arrays, self.sites, self.log_scale)
 
+    @checked
     def convert(self, target: str, *, device: Any = None) -> MPO:
         """Return the operator with arrays of "numpy", "torch", "cupy" or "jax", on `device`."""
         arrays = tuple(convert(array, target, device=device) for array in self.arrays)
         return MPO(arrays, self.sites, self.log_scale)
 
+    @checked
     def same_structure(self, other: MPO) -> bool:
         """Say whether sites, shapes and dtype agree; the numbers may differ."""
         return (
-            isinstance(other, MPO)
-            and self.sites == other.sites
+            self.sites == other.sites
             and all(
                 tuple(a.shape) == tuple(b.shape)
                 for a, b in zip(self.arrays, other.arrays, strict=True)

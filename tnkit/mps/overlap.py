@@ -19,10 +19,10 @@ from tnkit.arrays import (
     reshape,
     to_numpy,
 )
+from tnkit.checking import check_memory, checked
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
-    MemoryLimitError,
     NonFiniteError,
     ScaleError,
     SizeError,
@@ -34,7 +34,6 @@ from tnkit.mps.state import MPS
 from tnkit.scaled import Scaled
 
 __all__ = [
-    "check_memory",
     "check_operator",
     "expectation",
     "fidelity",
@@ -139,6 +138,7 @@ def _unscaled(mantissa: Any, log: float, what: str) -> complex | float:
 def inner(a: MPS, b: MPS, /) -> complex | float: ...
 @overload
 def inner(a: MPS, mpo: MPO, b: MPS, /) -> complex | float: ...
+@checked
 def inner(a: MPS, *rest: Any) -> complex | float:
     """Return <a|b>, or <a|mpo|b>, with `a` conjugated: a float, complex where an array is complex.
 
@@ -173,6 +173,7 @@ def _product(a: MPS, *rest: Any) -> tuple[Any, float]:
 def log_inner(a: MPS, b: MPS, /) -> Scaled: ...
 @overload
 def log_inner(a: MPS, mpo: MPO, b: MPS, /) -> Scaled: ...
+@checked
 def log_inner(a: MPS, *rest: Any) -> Scaled:
     """Return <a|b>, or <a|mpo|b>, of any magnitude: `.log_abs` and `.phase`.
 
@@ -187,6 +188,7 @@ def log_inner(a: MPS, *rest: Any) -> Scaled:
     return Scaled(np.asarray(mantissa), log if abs(mantissa) else 0.0)
 
 
+@checked
 def log_norm(psi: MPS) -> float:
     """Return the natural logarithm of the 2-norm of `psi`; -inf for the zero state.
 
@@ -210,6 +212,7 @@ def log_norm(psi: MPS) -> float:
     return 0.5 * (log + math.log(magnitude)) if magnitude else -math.inf
 
 
+@checked
 def norm(psi: MPS) -> float:
     """Return the 2-norm of `psi`; raises `ScaleError` (an OverflowError) beyond a float.
 
@@ -223,6 +226,7 @@ def norm(psi: MPS) -> float:
     return math.exp(log)
 
 
+@checked
 def normalize(psi: MPS) -> MPS:
     """Return psi / |psi|; the gauge is kept.
 
@@ -247,6 +251,7 @@ def normalize(psi: MPS) -> MPS:
     return MPS(tuple(arrays), psi.sites, psi.gauge.touching(k, len(psi)), 0.0)
 
 
+@checked
 def fidelity(a: MPS, b: MPS) -> float:
     """Return |<a|b>|^2 / (<a|a> <b|b>), between 0 and 1 up to rounding.
 
@@ -265,6 +270,7 @@ def fidelity(a: MPS, b: MPS) -> float:
     return math.exp(2 * (math.log(magnitude) + log - logs)) if magnitude else 0.0
 
 
+@checked
 def expectation(psi: MPS, mpo: MPO) -> complex | float:
     """Return <psi|mpo|psi> / <psi|psi>; a float, complex where an array is complex.
 
@@ -283,15 +289,7 @@ def expectation(psi: MPS, mpo: MPO) -> complex | float:
     return _unscaled(mantissa, scale - 2 * log, "the expectation value")
 
 
-def check_memory(needed: float, memory_limit: int | None, what: str) -> None:
-    """Raise `MemoryLimitError` where `what` would need more bytes than the limit."""
-    if memory_limit is not None and needed > memory_limit:
-        raise MemoryLimitError(
-            f"{what} needs about {needed:.3g} bytes, over the limit of {memory_limit}; "
-            "ask for less, or raise memory_limit"
-        )
-
-
+@checked
 def to_dense(chain: MPS | MPO, *, memory_limit: int | None = 4 * 2**30) -> Array:
     """Return a state as one array with an axis a site, or an operator as one matrix.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import is_complex, namespace, promote, rescale, reshape, to_numpy
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, SizeError
 from tnkit.mps.operator import MPO
 from tnkit.mps.overlap import check_operator, expectation, log_norm
@@ -18,6 +19,7 @@ from tnkit.scaled import Scaled
 __all__ = ["adjoint_mpo", "apply_exactly", "multiply", "trace", "variance"]
 
 
+@checked
 def adjoint_mpo(mpo: MPO) -> MPO:
     """Return the conjugate transpose of an operator.
 
@@ -32,6 +34,7 @@ def adjoint_mpo(mpo: MPO) -> MPO:
     return MPO(arrays, mpo.sites, mpo.log_scale)
 
 
+@checked
 def multiply(a: MPO, b: MPO) -> MPO:
     """Return the operator product a b (b acts first), exactly: bonds multiply.
 
@@ -74,6 +77,7 @@ def apply_exactly(mpo: MPO, psi: MPS) -> MPS:
     return MPS(tuple(arrays), psi.sites, log_scale=mpo.log_scale + psi.log_scale)
 
 
+@checked
 def trace(mpo: MPO) -> Scaled:
     """Return the trace of an operator, of any magnitude: float(...), `.log_abs`, `.phase`.
 
@@ -96,6 +100,7 @@ def trace(mpo: MPO) -> Scaled:
     return Scaled(np.asarray(value), log if value else 0.0)
 
 
+@checked
 def variance(psi: MPS, mpo: MPO) -> float:
     """Return <(O - o)^H (O - o)> for o = <O>, divided by <psi|psi>: zero for an eigenstate.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tnkit.arrays import Array, astype, convert, dtype_name, library, reshape
+from tnkit.checking import checked
 from tnkit.mps.sites import bond_names, check_chain, find_site, site_names, spread
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
@@ -25,6 +26,7 @@ class Gauge:
     left: int = 0
     right: int = 0
 
+    @checked
     def touching(self, site: int, length: int) -> Gauge:
         """Return what is still known once the array of `site` in a chain of `length` changes."""
         return Gauge(min(self.left, site), min(self.right, length - 1 - site))
@@ -59,6 +61,7 @@ class MPS:
     log_scale: float = 0.0
 
     @staticmethod
+    @checked
     def from_arrays(arrays: Iterable[Any], *, sites: Sequence[str] | None = None) -> MPS:
         """Return the state with these (left, site, right) arrays.
 
@@ -127,6 +130,7 @@ class MPS:
             tensors = spread(tensors, self.log_scale)
         return TensorNetwork(tensors, self.sites)
 
+    @checked
     def astype(self, dtype: Any) -> MPS:
         """Return the state in another floating dtype; the gauge is given up when precision grows.
 
@@ -141,6 +145,7 @@ class MPS:
         ) in ("float64", "complex128")
         return MPS(arrays, self.sites, Gauge() if widened else self.gauge, self.log_scale)
 
+    @checked
     def convert(self, target: str, *, device: Any = None) -> MPS:
         """Return the state with arrays of "numpy", "torch", "cupy" or "jax", on `device`."""
         arrays = tuple(convert(array, target, device=device) for array in self.arrays)
@@ -151,11 +156,11 @@ class MPS:
         """The library of the arrays: "numpy", "torch", "cupy", "jax", ..."""
         return library(self.arrays[0])
 
+    @checked
     def same_structure(self, other: MPS) -> bool:
         """Say whether sites, shapes, dtype and gauge agree; the numbers may differ."""
         return (
-            isinstance(other, MPS)
-            and self.sites == other.sites
+            self.sites == other.sites
             and self.gauge == other.gauge
             and all(
                 tuple(a.shape) == tuple(b.shape)

@@ -2,7 +2,8 @@
 
 DMRG, variational fitting and Born-machine training differ in two things only: what a block of
 the chain to the left or right of the centre contracts to, and how the tensor at the centre is
-improved. A `Problem` says both; everything else is here.
+improved. A `Problem` (two sites at once) or a `SiteProblem` (one) says both; everything else is
+here.
 """
 
 from __future__ import annotations
@@ -12,20 +13,26 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from tnkit.arrays import Array, namespace, reshape
-from tnkit.errors import ArgumentError, SizeError
+import numpy as np
+
+from tnkit.arrays import Array, adjoint, device, eps, namespace, qr, reshape, svd, to_numpy
+from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.state import MPS, Gauge
 from tnkit.splitting import split_matrix
 from tnkit.truncation import Truncation
 
 __all__ = [
+    "Environments",
+    "Expanding",
     "Move",
     "Problem",
+    "SiteProblem",
     "Step",
     "StepInfo",
     "Zipper",
     "close_zipper",
+    "one_site",
     "open_zipper",
     "round_trip",
     "sweep",
@@ -33,8 +40,8 @@ __all__ = [
 ]
 
 
-class Problem(Protocol):
-    """What an algorithm brings to the sweep. Environments are its own; the driver stacks them."""
+class Environments(Protocol):
+    """What a block of the chain contracts to: the algorithm's own; the driver stacks them."""
 
     def left_edge(self) -> Any:
         """Return the environment left of site 0."""
@@ -48,8 +55,34 @@ class Problem(Protocol):
     def grow_right(self, environment: Any, array: Array, site: int) -> Any:
         """Absorb the right-orthonormal `array` of `site` into the environment of sites > site."""
 
+
+class Problem(Environments, Protocol):
+    """What an algorithm brings to a sweep of two sites at once."""
+
     def solve(self, left: Any, block: Array, right: Any, bond: int) -> tuple[Array, float]:
         """Return the improved block (left, site, site + 1, right) of `bond`, and the loss."""
+
+
+class SiteProblem(Environments, Protocol):
+    """What an algorithm brings to a sweep of one site at a time."""
+
+    def solve_site(self, left: Any, array: Array, right: Any, site: int) -> tuple[Array, float]:
+        """Return the improved array (left, site, right) of `site`, and the loss."""
+
+
+class Expanding(SiteProblem, Protocol):
+    """A `SiteProblem` that also says where a bond should grow, so that its size is no prison."""
+
+    def directions(
+        self, left: Any, first: Array, second: Array, right: Any, move: Move, count: int
+    ) -> Array:
+        """Return directions in which the bond between two sites would gain most.
+
+        first, second: (left, site, middle), (middle, site, right), the centre on the one that the
+        move leaves. left and right: the environments beyond the pair. Returns (any, site, right)
+        to be added to `second` where the move goes rightwards, (left, site, any) to be added to
+        `first` where not, about `count` of them or more; their lengths are their weights.
+        """
 
 
 class _Frame(NamedTuple):
@@ -85,7 +118,10 @@ class Zipper:
 
 
 class Move(NamedTuple):
-    """Update `bond` (sites bond, bond + 1) and leave the centre on its right or left site."""
+    """Carry the centre over `bond` (sites bond, bond + 1) to its right or left site.
+
+    A two-site step improves both sites, a one-site step the one it leaves.
+    """
 
     bond: int
     rightwards: bool
@@ -110,7 +146,7 @@ class StepInfo:
 Step = Callable[[Zipper, Move], tuple[Zipper, StepInfo]]
 
 
-def open_zipper(psi: MPS, problem: Problem, centre: int = -1) -> Zipper:
+def open_zipper(psi: MPS, problem: Environments, centre: int = -1) -> Zipper:
     """Open `psi` at `centre` (canonicalising where needed) with all environments of `problem`.
 
     The norm carried by log_scale is left out: sweeps work on the arrays. Cost: one pass of
@@ -124,7 +160,7 @@ def open_zipper(psi: MPS, problem: Problem, centre: int = -1) -> Zipper:
     right = _Frame(None, problem.right_edge(), None)
     for k in range(len(psi) - 1, position, -1):
         right = _push(right, psi.arrays[k], problem.grow_right, k)
-    return Zipper(left, psi.arrays[position], right, position, psi.sites)
+    return Zipper(left, _in_order(psi.arrays[position]), right, position, psi.sites)
 
 
 def close_zipper(zipper: Zipper) -> MPS:
@@ -142,24 +178,36 @@ def close_zipper(zipper: Zipper) -> MPS:
 
 
 def _push(frame: _Frame, array: Array, grow: Callable[..., Any], site: int) -> _Frame:
+    array = _in_order(array)
     return _Frame(array, grow(frame.environment, array, site), frame)
 
 
-def round_trip(length: int, *, from_right: bool = True) -> tuple[Move, ...]:
-    """Return the moves of one sweep there and back, every turning bond visited once.
+def _in_order(array: Array) -> Array:
+    """Return the array as a file gives it back: BLAS rounds a view with strides differently."""
+    return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array
 
-    A chain of L sites takes 2 L - 4 moves (one for L = 2, none for L = 1). Starting from the
-    right, the centre begins on one of the last two sites and ends on the last but one.
+
+def round_trip(length: int, *, from_right: bool = True, width: int = 2) -> tuple[Move, ...]:
+    """Return the moves of one sweep there and back of steps that improve `width` sites.
+
+    Two-site steps visit a turning bond once: a chain of L sites takes 2 L - 4 moves (one for
+    L = 2), and starting from the right, the centre begins on one of the last two sites and ends on
+    the last but one. One-site steps cross every bond twice, from one end to the other and back.
+    A chain of one site takes no moves.
 
     >>> [move.bond for move in round_trip(5)]
     [3, 2, 1, 0, 1, 2]
+    >>> [move.bond for move in round_trip(4, width=1)]
+    [2, 1, 0, 0, 1, 2]
     """
+    if width not in (1, 2):
+        raise ArgumentError(f"steps improve 1 or 2 sites, got width {width!r}")
     if length < 2:
         return ()
-    if length == 2:
+    if length == 2 and width == 2:
         return (Move(0, from_right),)
-    there = tuple(Move(bond, False) for bond in range(length - 2, 0, -1))
-    back = tuple(Move(bond, True) for bond in range(length - 2))
+    there = tuple(Move(bond, False) for bond in range(length - 2, width - 2, -1))
+    back = tuple(Move(bond, True) for bond in range(length - width))
     if from_right:
         return there + back
     mirror = length - 2
@@ -203,18 +251,122 @@ def two_site(
         kept = split.left.shape[1]
         new_a, new_b = reshape(split.left, (l, p, kept)), reshape(split.right, (kept, q, r))
         if rightwards:
-            if normalize:
-                new_b = _unit(new_b)
-            left = _push(left, new_a, problem.grow_left, bond)
-            new = Zipper(left, new_b, right, bond + 1, zipper.sites)
+            left, centre = _push(left, new_a, problem.grow_left, bond), new_b
         else:
-            if normalize:
-                new_a = _unit(new_a)
-            right = _push(right, new_b, problem.grow_right, bond + 1)
-            new = Zipper(left, new_a, right, bond, zipper.sites)
+            right, centre = _push(right, new_b, problem.grow_right, bond + 1), new_a
+        centre = _in_order(_unit(centre) if normalize else centre)
+        new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
         return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
 
     return step
+
+
+def one_site(
+    problem: SiteProblem,
+    truncation: Truncation,
+    *,
+    expand: int = 0,
+    method: str = "svd",
+    normalize: bool = True,
+) -> Step:
+    """Return the step that solves the centre alone, splits it with `truncation` and moves on.
+
+    expand: add up to this many directions to the bond ahead before solving, those in which
+    `problem.directions` has most weight outside the bond's space; their amplitudes start at zero,
+    so the state does not change, the loss cannot rise by them, and after the split the bond is
+    within `truncation` again. With 0 bonds never grow. A step then costs site times less than
+    `two_site`. Raises `ArgumentTypeError` where the problem offers no directions.
+    Source: Hubig, McCulloch, Schollwoeck and Wolf, Phys. Rev. B 91, 155115 (2015), for the
+    expansion; Gleis, Li and von Delft, Phys. Rev. Lett. 130, 246402 (2023), for cutting back at
+    once.
+    """
+    if isinstance(expand, bool) or not isinstance(expand, int) or expand < 0:
+        raise ArgumentError(f"expand must be a whole number from 0 up, got {expand!r}")
+    if expand and not hasattr(problem, "directions"):
+        raise ArgumentTypeError(
+            f"{type(problem).__name__} offers no directions to expand a bond by; "
+            "give it that method (see Expanding), or use expand=0"
+        )
+    grow: Any = problem
+
+    def step(zipper: Zipper, move: Move) -> tuple[Zipper, StepInfo]:
+        bond, rightwards = move
+        if zipper.position != (bond if rightwards else bond + 1):
+            raise ArgumentError(
+                f"a one-site step {'right' if rightwards else 'left'} over bond {bond} does not "
+                f"start at the centre, site {zipper.position} (see round_trip, width=1)"
+            )
+        left, array, right = zipper.left, zipper.centre, zipper.right
+        if (right if rightwards else left).beyond is None:
+            raise SizeError(f"bond {bond} is outside a chain of {len(zipper)} sites")
+        near, (other, _, far) = (left, right) if rightwards else (right, left)
+        assert far is not None
+        if expand and rightwards:
+            found = grow.directions(near.environment, array, other, far.environment, move, expand)
+            other, array = _padded(other, array, found, expand)
+            right = _push(far, other, problem.grow_right, bond + 1)
+        elif expand:
+            found = grow.directions(far.environment, other, array, near.environment, move, expand)
+            other, array, found = (_mirrored(a) for a in (other, array, found))
+            other, array = (_mirrored(a) for a in _padded(other, array, found, expand))
+            left = _push(far, other, problem.grow_left, bond)
+        array, loss = problem.solve_site(
+            left.environment, array, right.environment, zipper.position
+        )
+        l, p, r = array.shape
+        split = split_matrix(
+            reshape(array, (l * p, r) if rightwards else (l, p * r)),
+            truncation,
+            method=method,
+            absorb="right" if rightwards else "left",
+        )
+        kept = split.left.shape[1]
+        if rightwards:
+            left = _push(near, reshape(split.left, (l, p, kept)), problem.grow_left, bond)
+            q, s = other.shape[1:]
+            centre = reshape(split.right @ reshape(other, (r, q * s)), (kept, q, s))
+            right = far
+        else:
+            right = _push(near, reshape(split.right, (kept, p, r)), problem.grow_right, bond + 1)
+            k, q = other.shape[:2]
+            centre = reshape(reshape(other, (k * q, l)) @ split.left, (k, q, kept))
+            left = far
+        centre = _in_order(_unit(centre) if normalize else centre)
+        new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
+        return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
+
+    return step
+
+
+def _padded(other: Array, array: Array, found: Array, count: int) -> tuple[Array, Array]:
+    """Add orthonormal rows to the right-orthonormal `other`, and as many zeros to `array`."""
+    m, q, s = other.shape
+    rows = _new_rows(reshape(other, (m, q * s)), reshape(found, (-1, q * s)), count)
+    more = rows.shape[0]
+    if not more:
+        return other, array
+    xp = namespace(array)
+    zeros = xp.zeros((*array.shape[:2], more), dtype=array.dtype, device=device(array))
+    return xp.concat((other, reshape(rows, (more, q, s)))), xp.concat((array, zeros), axis=2)
+
+
+def _mirrored(array: Array) -> Array:
+    return namespace(array).permute_dims(array, (2, 1, 0))
+
+
+def _new_rows(known: Array, found: Array, count: int) -> Array:
+    """Return up to `count` orthonormal rows, of most weight in `found` outside the rows known."""
+    count = min(count, known.shape[1] - known.shape[0])
+    back = adjoint(known)
+    rest = found - (found @ back) @ known
+    if count < 1:
+        return rest[:0, :]
+    values, rows = svd(rest)[1:]
+    sizes = to_numpy(values)
+    # what is left of rows within the known space is rounding, not a direction
+    noise = 1e3 * eps(found) * float(namespace(found).linalg.vector_norm(reshape(found, (-1,))))
+    rows = rows[: min(count, int((sizes > noise).sum())), :]
+    return adjoint(qr(adjoint(rows - (rows @ back) @ known))[0])
 
 
 def _unit(array: Array) -> Array:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tnkit.arrays import Array, adjoint, namespace, rescale, reshape
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.state import MPS, Gauge
@@ -50,6 +51,7 @@ class BondForm:
     log_scale: float = 0.0
 
 
+@checked
 def bond_form(psi: MPS, bond: int) -> BondForm:
     """Return the mixed canonical form at a bond; values at rounding level are dropped.
 
@@ -59,7 +61,7 @@ def bond_form(psi: MPS, bond: int) -> BondForm:
     >>> bond_form(ghz_mps(4), 1).values.shape
     (2,)
     """
-    if isinstance(bond, bool) or not isinstance(bond, int) or not 0 <= bond < len(psi) - 1:
+    if not 0 <= bond < len(psi) - 1:
         raise ArgumentError(f"bond {bond!r} is outside the chain's bonds 0 to {len(psi) - 2}")
     psi = canonicalize(psi, bond)
     l, d, r = psi.arrays[bond].shape
@@ -70,6 +72,7 @@ def bond_form(psi: MPS, bond: int) -> BondForm:
     return BondForm(left, split.values, (row, *psi.arrays[bond + 2 :]), psi.sites, psi.log_scale)
 
 
+@checked
 def to_vidal(psi: MPS, truncation: Truncation = EXACT) -> Vidal:
     """Return Vidal's form of a state.
 
@@ -133,6 +136,7 @@ def _gamma(left: Array, right: Array, before: Array | None, after: Array) -> Arr
     return xp.where(choose, by_left, by_right)
 
 
+@checked
 def from_vidal(form: Vidal, centre: int = 0) -> MPS:
     """Return the state of a Vidal form, canonical with its centre at site `centre`.
 

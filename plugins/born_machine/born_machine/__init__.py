@@ -1,11 +1,13 @@
 """A Born machine: p(x) = |psi(x)|^2 / Z with psi a matrix product state."""
 
+from born_machine.baselines import chow_liu, independent
 from born_machine.checkpoint import Checkpoint, SweepRecord, load_checkpoint, save_checkpoint
 from born_machine.curves import hilbert, raster, snake
-from born_machine.data import Dataset, bars_and_stripes, load_dataset
+from born_machine.data import Dataset, load_dataset
 from born_machine.estimator import BornMachine
 from born_machine.models.mps import MPSModel
 from born_machine.observables import MostProbable
+from born_machine.synthetic import bars_and_stripes, ising_samples, parity_samples
 
 __version__ = "0.1.0"  # the one place
 
@@ -17,9 +19,13 @@ __all__ = [
     "MostProbable",
     "SweepRecord",
     "bars_and_stripes",
+    "chow_liu",
     "hilbert",
+    "independent",
+    "ising_samples",
     "load_checkpoint",
     "load_dataset",
+    "parity_samples",
     "raster",
     "save_checkpoint",
     "snake",

@@ -22,6 +22,7 @@ __all__ = [
     "SampleVectors",
     "absorb_site",
     "bond_orders",
+    "chosen_pairs",
     "log_amplitudes",
 ]
 
@@ -99,6 +100,19 @@ def bond_orders(samples: Samples, dims: Sequence[int], like: Array) -> tuple[Bon
     return tuple(
         BondOrder(pairs[k], _merged(pairs[k]), gather(k, k + 1), gather(k, k - 1))
         for k in range(length - 1)
+    )
+
+
+def chosen_pairs(
+    pairs: Sequence[PairSlice], rows: npt.NDArray[np.integer[Any]]
+) -> tuple[PairSlice, ...]:
+    """Return the slices of a bond's order that remain when only `rows`, rising, are kept."""
+    starts = np.searchsorted(rows, [pair.start for pair in pairs])
+    stops = np.searchsorted(rows, [pair.stop for pair in pairs])
+    return tuple(
+        PairSlice(pair.first, pair.second, int(start), int(stop))
+        for pair, start, stop in zip(pairs, starts, stops, strict=True)
+        if start < stop
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
 
 from tnkit import MPS, FormatError, Gauge, SizeError, read_archive, write_archive
 
 __all__ = [
+    "AnyCheckpoint",
     "Checkpoint",
+    "MixtureCheckpoint",
     "SweepRecord",
     "load_checkpoint",
+    "members_of",
     "record_from_json",
     "record_to_json",
     "save_checkpoint",
@@ -61,43 +64,102 @@ def record_from_json(values: Mapping[str, Any]) -> SweepRecord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """Everything the next sweep depends on: states as trained, and the record so far."""
+    """Everything the next sweep depends on: states as trained, and the record so far.
+
+    memory: arrays by name that an optimiser carries along; empty for sweeps over the bonds.
+    """
 
     state: MPS
     best: MPS
     best_sweep: int
     history: tuple[SweepRecord, ...]
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MixtureCheckpoint:
+    """The same for machines trained side by side.
+
+    members: one checkpoint a machine. history: of the mixture of their best states so far.
+    """
+
+    members: tuple[Checkpoint, ...]
+    history: tuple[SweepRecord, ...]
+
+    @property
+    def best_sweep(self) -> int:
+        """The mixture is of every machine's best, so its last record is the one kept."""
+        return len(self.history) - 1
+
+
+AnyCheckpoint: TypeAlias = Checkpoint | MixtureCheckpoint
+
+
+def members_of(checkpoint: AnyCheckpoint) -> tuple[Checkpoint, ...]:
+    """Return the checkpoint of every machine."""
+    return checkpoint.members if isinstance(checkpoint, MixtureCheckpoint) else (checkpoint,)
 
 
 def save_checkpoint(
-    path: str | os.PathLike[str], checkpoint: Checkpoint, metadata: Mapping[str, Any]
+    path: str | os.PathLike[str], checkpoint: AnyCheckpoint, metadata: Mapping[str, Any]
 ) -> None:
     """Write a checkpoint atomically: a crash leaves the last one whole."""
-    arrays: dict[str, Any] = {}
+    about: dict[str, Any]
+    arrays: dict[str, Any]
+    if isinstance(checkpoint, Checkpoint):
+        about, arrays = _parts(checkpoint)
+    else:
+        about = {"history": [record_to_json(record) for record in checkpoint.history]}
+        about["members"], arrays = [], {}
+        for number, member in enumerate(checkpoint.members):
+            own, own_arrays = _parts(member)
+            about["members"].append(own)
+            arrays |= {f"m{number}_{name}": array for name, array in own_arrays.items()}
+    write_archive(path, _KIND, {**about, "user": dict(metadata)}, arrays)
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AnyCheckpoint, dict[str, Any]]:
+    """Return the checkpoint of a file and its metadata; `FormatError` where it is not one."""
+    about, arrays = read_archive(path, _KIND)
+    try:
+        if "members" not in about:
+            return _from_parts(about, arrays), about["user"]
+        members = []
+        for number, own in enumerate(about["members"]):
+            members.append(_from_parts(own, _with_prefix(arrays, f"m{number}_")))
+        history = tuple(map(record_from_json, about["history"]))
+        return MixtureCheckpoint(tuple(members), history), about["user"]
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise FormatError(f"{os.fspath(path)}: not a checkpoint ({error})") from None
+
+
+def _parts(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any]]:
+    arrays = {f"memory_{name}": array for name, array in checkpoint.memory.items()}
     for name, state in (("state", checkpoint.state), ("best", checkpoint.best)):
         arrays |= {f"{name}_{k}": array for k, array in enumerate(state.arrays)}
     about = {
         "gauges": [[s.gauge.left, s.gauge.right] for s in (checkpoint.state, checkpoint.best)],
         "best_sweep": checkpoint.best_sweep,
         "history": [record_to_json(record) for record in checkpoint.history],
-        "user": dict(metadata),
     }
-    write_archive(path, _KIND, about, arrays)
+    return about, arrays
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Checkpoint, dict[str, Any]]:
-    """Return the checkpoint of a file and its metadata; `FormatError` where it is not one."""
-    about, arrays = read_archive(path, _KIND)
-    try:
-        length = len(arrays) // 2
-        states = []
-        for name, (left, right) in zip(("state", "best"), about["gauges"], strict=True):
-            psi = MPS.from_arrays([arrays[f"{name}_{k}"] for k in range(length)])
-            if not (0 <= left <= length and 0 <= right <= length):
-                raise SizeError(f"gauge {left}, {right}")
-            states.append(MPS(psi.arrays, psi.sites, Gauge(left, right)))
-        history = tuple(map(record_from_json, about["history"]))
-        state, best = states
-        return Checkpoint(state, best, int(about["best_sweep"]), history), about["user"]
-    except (KeyError, ValueError, TypeError) as error:
-        raise FormatError(f"{os.fspath(path)}: not a checkpoint ({error})") from None
+def _from_parts(about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Checkpoint:
+    states = []
+    for name, (left, right) in zip(("state", "best"), about["gauges"], strict=True):
+        own = _with_prefix(arrays, f"{name}_")
+        psi = MPS.from_arrays([own[str(k)] for k in range(len(own))])
+        if not (0 <= left <= len(psi) and 0 <= right <= len(psi)):
+            raise SizeError(f"gauge {left}, {right}")
+        states.append(MPS(psi.arrays, psi.sites, Gauge(left, right)))
+    history = tuple(map(record_from_json, about["history"]))
+    best_sweep = int(about["best_sweep"])
+    if not 0 <= best_sweep < len(history):
+        raise SizeError(f"best sweep {best_sweep} of {len(history)} records")
+    state, best = states
+    return Checkpoint(state, best, best_sweep, history, _with_prefix(arrays, "memory_"))
+
+
+def _with_prefix(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,18 +14,27 @@ from typing import Any, NoReturn
 import numpy as np
 
 from born_machine import BornMachine
-from born_machine.checkpoint import Checkpoint
+from born_machine.checkpoint import AnyCheckpoint, members_of
+from born_machine.config import read_settings
 from born_machine.data import BUILT_IN, Dataset
+from born_machine.estimator import AUGMENT
+from born_machine.fitting import chains_of
+from born_machine.inputs import MISSING
 from born_machine.likelihood import standard_error
+from born_machine.mixing import WEIGHTS
 from born_machine.ordering import ORDERS
+from born_machine.report import half_mask, model_facts, plain, read_results
 from born_machine.run import (
+    MADE_WITH,
+    SOURCE,
+    SUMMARY,
     DataSource,
     find_model,
-    half_mask,
     open_run,
     resume_run,
     start_run,
 )
+from born_machine.settings import METHODS
 from tnkit import ArgumentError, StepInfo, TnkitError, atomic_file
 
 __all__ = ["main"]
@@ -32,9 +42,15 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
-    options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(given)
     try:
+        if getattr(options, "config", None) is not None:
+            settings = _read_config(options.config)
+            # a file is flags that stand before those of the command line, which then win
+            options = _parser().parse_args([given[0], *_flags(settings), *given[1:]])
+            options.data = options.data or settings.get("data")
+        command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except (TnkitError, OSError, MemoryError) as error:
         print(f"born-machine: {' '.join(str(error).split())}", file=sys.stderr)
@@ -61,25 +77,34 @@ def _parser() -> argparse.ArgumentParser:
         help="train on a data set and write a run folder",
         description="Train on DATA and write model, NLL curve, sheets and summary into a folder.",
     )
-    _add_data(train, what="train on")
-    train.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to write")
+    _add_data(train, what="train on", optional=True)
+    train.add_argument("--out", type=Path, metavar="RUN", help="run folder to write")
+    train.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML file of these flags by name, such as a run's settings.toml; flags win",
+    )
     train.add_argument("--test", metavar="DATA", help="test set: a name or a path")
     train.add_argument("--test-key", metavar="KEY", help="array of the test npz")
     train.add_argument("--test-rows", default="", metavar="A:B", help="rows to test on")
     train.add_argument("--overwrite", action="store_true", help="replace a run in the folder")
     _add_parameters(train)
     _add_quiet(train)
+    _add_json(train)
     train.set_defaults(command=_train)
 
     resume = commands.add_parser("resume", help="go on with an interrupted run")
     resume.add_argument("run", type=Path, metavar="RUN", help="its folder")
     _add_quiet(resume)
+    _add_json(resume)
     resume.set_defaults(command=_resume)
 
     score = commands.add_parser("score", help="print the NLL of a data set under a model")
     _add_run(score)
     _add_data(score, what="score")
     score.add_argument("--out", type=Path, metavar="FILE", help="write every log-likelihood (.npz)")
+    _add_json(score)
     score.set_defaults(command=_score)
 
     sample = commands.add_parser("sample", help="draw new samples")
@@ -89,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help=".npz with `samples`, or .png"
     )
+    _add_json(sample)
     sample.set_defaults(command=_sample)
 
     complete = commands.add_parser("complete", help="redraw erased parts given the rest")
@@ -110,16 +136,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=".npz with `samples` and `known`, or .png",
     )
+    _add_json(complete)
     complete.set_defaults(command=_complete)
 
     look = commands.add_parser("inspect", help="tell the bonds and entropies of a model")
     _add_run(look)
     look.add_argument("--out", type=Path, metavar="FILE", help="draw them (.png)")
+    _add_json(look)
     look.set_defaults(command=_inspect)
 
     compare = commands.add_parser("compare", help="several runs in one table")
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     compare.add_argument("--out", type=Path, metavar="FILE", help="draw their NLL by time (.png)")
+    _add_json(compare)
     compare.set_defaults(command=_compare)
     return parser
 
@@ -128,9 +157,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder or model file")
 
 
-def _add_data(parser: argparse.ArgumentParser, *, what: str) -> None:
+def _add_data(parser: argparse.ArgumentParser, *, what: str, optional: bool = False) -> None:
     names = ", ".join(BUILT_IN)
-    parser.add_argument("data", metavar="DATA", help=f"to {what}: {names}, or a .npy / .npz path")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        nargs="?" if optional else None,
+        help=f"to {what}: {names}, openml:NAME, or a path (.npy .npz .csv .amat .txt -ubyte)",
+    )
     parser.add_argument("--key", metavar="KEY", help="array of an .npz with several")
     parser.add_argument("--rows", default="", metavar="A:B", help="rows to use (all)")
     parser.add_argument(
@@ -148,6 +182,15 @@ def _add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress display")
 
 
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object and no words")
+
+
+def _tell(options: argparse.Namespace, facts: dict[str, Any], text: str) -> None:
+    """Print what was found: as JSON where asked for, else in words."""
+    print(json.dumps(facts, allow_nan=False) if options.json else text)
+
+
 _DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(BornMachine.__init__).parameters.items()
@@ -162,24 +205,54 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
         flag = "--" + name.replace("_", "-")
         group.add_argument(flag, type=kind, default=default, help=f"{text} ({default})", **more)
 
-    add("max_bond", int, "largest bond dimension", metavar="D")
+    several = "; several with commas: one a sweep"
+    add("max_bond", _schedule(int), "largest bond dimension" + several, metavar="D")
     add("sweeps", int, "at most this many sweeps there and back", metavar="N")
-    add("learning_rate", float, "of the gradient step at a bond", metavar="R")
-    add("value_cutoff", float, "drop singular values below this times the largest", metavar="C")
-    add("cutoff", float, "largest weight discarded at a split", metavar="W")
+    add("learning_rate", _schedule(float), "of the gradient step" + several, metavar="R")
+    add(
+        "value_cutoff",
+        _schedule(float),
+        "drop singular values below this times the largest" + several,
+        metavar="C",
+    )
+    add("cutoff", _schedule(float), "largest weight discarded at a split" + several, metavar="W")
     add("steps", int, "gradient steps at a bond", metavar="N")
     add("patience", int, "stop after so many sweeps without a better NLL", metavar="N")
     add("tolerance", float, "share of the NLL that counts as better", metavar="T")
     add("start", str, "first state", choices=["random", "marginals"])
     add("dtype", str, "of training", choices=["float32", "float64", "complex64", "complex128"])
     add("order", str, "site order", choices=ORDERS)
-    add("augment", str, "train on shifted images too", choices=["auto", "none", "shifts"])
+    add("augment", str, "train on shifted images too", choices=AUGMENT)
+    add("n_machines", int, "machines in different orders, mixed", metavar="N")
+    add("mixture_weights", str, "of the mixture", choices=WEIGHTS)
+    add("method", str, "of training", choices=METHODS)
+    add("expand", int, "directions a bond gains before a one-site step", metavar="N")
+    add("optimizer", str, "torch.optim class for all-site", metavar="NAME")
+    add("batch_size", int, "samples a step, all without it", metavar="N")
+    add("batch_per", str, "draw a batch for each", choices=["sweep", "bond"])
+    add("backtracks", int, "halve a step that raises the NLL so often", metavar="N")
+    add("rollback", float, "take a worse sweep back, learning rate times this", metavar="F")
+    add("bond_penalty", float, "weight of the entanglement at a bond", metavar="W")
+    add("entropy_bonus", float, "weight of the entropy of p", metavar="W")
+    add("noise", _schedule(float), "random step at each bond" + several, metavar="S")
+    add("missing", str, "NaN and -1", choices=MISSING)
     add("validation_fraction", _fraction, "share held out", metavar="F")
     add("levels", int, "values a feature takes, if more than the data shows", metavar="D")
     add("device", str, "auto, cpu, cuda or cuda:N", metavar="DEV")
     group.add_argument(
         "--seed", type=int, default=0, dest="random_state", metavar="SEED", help="of everything (0)"
     )
+
+
+def _schedule(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return what reads a number, or several separated by commas, one a sweep."""
+
+    def read(text: str) -> Any:
+        values = [kind(part) for part in text.split(",")]
+        return values if len(values) > 1 else values[0]
+
+    read.__name__ = kind.__name__  # named in argparse's messages
+    return read
 
 
 def _shape(text: str) -> tuple[int, int]:
@@ -199,7 +272,36 @@ def _source(options: argparse.Namespace) -> DataSource:
     )
 
 
+_SWITCHES = ("overwrite", "quiet", "json")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    parameters = set(_DEFAULTS) - {"self", "random_state"}
+    known = {*SOURCE, "seed", "out", *_SWITCHES, *parameters}
+    return read_settings(path, known, ignored=MADE_WITH)
+
+
+def _flags(settings: dict[str, Any]) -> list[str]:
+    """Return settings as the flags that say the same, but for DATA, which is no flag."""
+    flags = []
+    for name, value in settings.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name == "data":
+            if not isinstance(value, str):
+                raise ArgumentError(f"data must be a name or a path, got {value!r}")
+        elif name in _SWITCHES and isinstance(value, bool):
+            flags += [flag] * value
+        elif isinstance(value, list):
+            flags.append(f"{flag}={('x' if name == 'image_shape' else ',').join(map(str, value))}")
+        else:
+            flags.append(f"{flag}={value}")
+    return flags
+
+
 def _train(options: argparse.Namespace) -> int:
+    for name, value in (("DATA", options.data), ("--out RUN", options.out)):
+        if value is None:
+            raise ArgumentError(f"train: {name} is required; see born-machine train --help")
     train = _source(options)
     test = None
     if options.test is not None or options.test_rows:
@@ -215,7 +317,7 @@ def _train(options: argparse.Namespace) -> int:
     names = set(_DEFAULTS) - {"self", "image_shape"}
     machine = BornMachine(**{name: getattr(options, name) for name in names})
     with _Progress(options.sweeps, options.quiet, options.out) as progress:
-        text = start_run(
+        figures = start_run(
             options.out,
             machine,
             train,
@@ -224,29 +326,41 @@ def _train(options: argparse.Namespace) -> int:
             on_step=progress.step,
             on_sweep=progress.sweep,
         )
-    print(text + f"\nWritten to {options.out}")
+    _tell_run(options, options.out, figures)
     return 0
 
 
 def _resume(options: argparse.Namespace) -> int:
     sweeps = open_run(options.run).machine.sweeps
-    with _Progress(sweeps, options.quiet, options.run) as progress:
-        text = resume_run(options.run, on_step=progress.step, on_sweep=progress.sweep)
-    print(text + f"\nWritten to {options.run}")
+    with _Progress(sweeps, options.quiet, options.run, saved=True) as progress:
+        figures = resume_run(options.run, on_step=progress.step, on_sweep=progress.sweep)
+    _tell_run(options, options.run, figures)
     return 0
+
+
+def _tell_run(options: argparse.Namespace, folder: Path, figures: dict[str, Any]) -> None:
+    text = (folder / SUMMARY).read_text(encoding="utf-8")
+    _tell(options, figures, f"{text}\nWritten to {folder}")
 
 
 def _score(options: argparse.Namespace) -> int:
     machine, dataset = _model_and_data(options)
     logs = machine.score_samples(dataset.samples)
     impossible = int(np.isneginf(logs).sum())
-    error = standard_error(logs)
-    print(
-        f"NLL {-logs.mean():.4f} +- {error:.4f} nats per sample over {len(logs)} samples"
-        + (f" ({impossible} of them impossible under the model)" if impossible else "")
-    )
+    nll, error = -float(logs.mean()), standard_error(logs)
     if options.out is not None:
         _write_arrays(options.out, {"log_likelihood": logs})
+    _tell(
+        options,
+        {
+            "nll": plain(nll),
+            "standard_error": plain(error),
+            "samples": len(logs),
+            "impossible": impossible,
+        },
+        f"NLL {nll:.4f} +- {error:.4f} nats per sample over {len(logs)} samples"
+        + (f" ({impossible} of them impossible under the model)" if impossible else ""),
+    )
     return 0
 
 
@@ -263,7 +377,8 @@ def _sample(options: argparse.Namespace) -> int:
         save_figure(sheet, options.out)
     else:
         _write_arrays(options.out, {"samples": samples})
-    print(f"{options.n} samples written to {options.out}")
+    facts = {"samples": options.n, "features": samples.shape[1], "out": str(options.out)}
+    _tell(options, facts, f"{options.n} samples written to {options.out}")
     return 0
 
 
@@ -289,33 +404,60 @@ def _complete(options: argparse.Namespace) -> int:
         save_figure(sheet, options.out)
     else:
         _write_arrays(options.out, {"samples": samples, "known": mask})
-    print(f"{len(samples)} completed samples written to {options.out}")
+    facts = {"samples": len(samples), "known": int(mask.sum()), "out": str(options.out)}
+    _tell(options, facts, f"{len(samples)} completed samples written to {options.out}")
     return 0
 
 
 def _inspect(options: argparse.Namespace) -> int:
     machine = BornMachine.load(find_model(options.run))
     _check_picture(options.out)
-    model = machine.model_
-    bonds, entanglement = model.state.bond_dims, machine.entanglement()
-    entropy, error = machine.entropy()
-    dims = sorted(set(model.dims))
-    print(f"features        {model.features}, values {', '.join(map(str, dims))}")
-    print(f"site order      {machine.order_name_}")
-    print(f"numbers         {model.parameters:,}")
-    if bonds:
-        place, strongest = int(np.argmax(bonds)), int(np.argmax(entanglement))
-        print(f"bond dimension  {max(bonds)} at bond {place}, {np.mean(bonds):.1f} on average")
-        print(f"entanglement    {entanglement.max():.3f} nats at bond {strongest}")
-    print(f"entropy of p    {entropy:.3f} +- {error:.3f} nats, from 1,000 draws")
+    chains = chains_of(machine.model_)
+    entropy, error = machine.entropy(random_state=0)
     kept = machine.history_[machine.best_sweep_]
+    facts = model_facts(machine) | {
+        "entropy": entropy,
+        "entropy_standard_error": error,
+        "nll_train": plain(kept.nll_train),
+        "nll_validation": None if kept.nll_validation is None else plain(kept.nll_validation),
+        "kept_sweep": kept.sweep,
+        "chains": [
+            {
+                "bond_dims": list(chain.bond_dims),
+                "entanglement": chain.entanglement().tolist(),
+                "order": chain.order.tolist(),
+            }
+            for chain in chains
+        ],
+    }
+    lines = [
+        f"features        {facts['features']}, values {', '.join(map(str, facts['values']))}",
+        f"site order      {facts['order']}",
+        f"numbers         {facts['numbers']:,}",
+    ]
+    for number, chain in enumerate(facts["chains"]):
+        if len(chains) > 1:
+            lines.append(f"machine         {number + 1} of {len(chains)}")
+        bonds, entanglement = chain["bond_dims"], np.array(chain["entanglement"])
+        if bonds:
+            place, strongest = int(np.argmax(bonds)), int(np.argmax(entanglement))
+            lines += [
+                f"bond dimension  {max(bonds)} at bond {place}, {np.mean(bonds):.1f} on average",
+                f"entanglement    {entanglement.max():.3f} nats at bond {strongest}",
+            ]
     held_out = f", validation {kept.nll_validation:.3f}" if kept.nll_validation is not None else ""
-    print(f"NLL             train {kept.nll_train:.3f}{held_out} nats, sweep {kept.sweep}")
+    lines += [
+        f"entropy of p    {entropy:.3f} +- {error:.3f} nats, from 1,000 draws",
+        f"NLL             train {kept.nll_train:.3f}{held_out} nats, sweep {kept.sweep}",
+    ]
     if options.out is not None:
         from born_machine.plots import chain_profile, save_figure
 
-        figure = chain_profile(bonds, entanglement, model.order, machine.image_shape_)
-        save_figure(figure, options.out)
+        bonds, entanglement = chains[0].bond_dims, np.array(facts["chains"][0]["entanglement"])
+        save_figure(
+            chain_profile(bonds, entanglement, chains[0].order, machine.image_shape_), options.out
+        )
+    _tell(options, facts, "\n".join(lines))
     return 0
 
 
@@ -323,24 +465,54 @@ def _compare(options: argparse.Namespace) -> int:
     names = [str(run) for run in options.runs]
     machines = [BornMachine.load(find_model(run)) for run in options.runs]
     _check_picture(options.out)
-    width = max(map(len, names))
-    print(
-        f"{'run':{width}}  {'train':>9}  {'validation':>10}  bond  {'numbers':>11}  sweeps  seconds"
-    )
-    for name, machine in zip(names, machines, strict=True):
+    rows = []
+    for path, name, machine in zip(options.runs, names, machines, strict=True):
         kept, history = machine.history_[machine.best_sweep_], machine.history_
-        held_out = "-" if kept.nll_validation is None else f"{kept.nll_validation:.3f}"
-        seconds = sum(record.seconds for record in history)
-        print(
-            f"{name:{width}}  {kept.nll_train:9.3f}  {held_out:>10}  {kept.max_bond:4d}  "
-            f"{machine.model_.parameters:11,}  {len(history) - 1:6d}  {seconds:7.1f}"
+        results = read_results(path)
+        rows.append(
+            {
+                "run": name,
+                "train": plain(kept.nll_train),
+                "validation": None if kept.nll_validation is None else plain(kept.nll_validation),
+                "test": results.get("nll", {}).get("test", {}).get("mean"),
+                "test_chow_liu": results.get("baselines", {}).get("chow_liu", {}).get("test"),
+                "max_bond": kept.max_bond,
+                "numbers": machine.model_.parameters,
+                "sweeps": len(history) - 1,
+                "seconds": sum(record.seconds for record in history),
+            }
         )
     if options.out is not None:
         from born_machine.plots import nll_comparison, save_figure
 
         histories = {n: m.history_ for n, m in zip(names, machines, strict=True)}
-        save_figure(nll_comparison(histories), options.out)
+        tests = {row["run"]: row["test"] for row in rows if row["test"] is not None}
+        save_figure(nll_comparison(histories, tests), options.out)
+    _tell(options, {"runs": rows}, _table(rows))
     return 0
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as text in columns, NLLs in nats per sample."""
+    cells = [["run", "train", "validation", "test", "Chow-Liu", "bond", "numbers", "sweeps", "s"]]
+    for row in rows:
+        nlls = [row[name] for name in ("train", "validation", "test", "test_chow_liu")]
+        cells.append(
+            [
+                row["run"],
+                *("-" if value is None else f"{value:.3f}" for value in nlls),
+                str(row["max_bond"]),
+                f"{row['numbers']:,}",
+                str(row["sweeps"]),
+                f"{row['seconds']:.1f}",
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for name, *others in cells:
+        columns = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join((name.ljust(widths[0]), *columns)))
+    return "\n".join(lines)
 
 
 def _check_picture(path: Path | None) -> None:
@@ -376,12 +548,13 @@ _BAR = "{desc} |{bar:24}| {percentage:3.0f}%{postfix} [{elapsed}, {remaining} le
 class _Progress:
     """A live bar on a terminal, one line a sweep everywhere."""
 
-    def __init__(self, sweeps: int, quiet: bool, folder: Path) -> None:
+    def __init__(self, sweeps: int, quiet: bool, folder: Path, *, saved: bool = False) -> None:
         from tqdm import tqdm
 
         self._sweeps = sweeps
         self._quiet = quiet
         self._folder = folder
+        self._saved = saved  # whether there is a checkpoint to go on from
         self._validation = ""
         self._shown = 0.0
         self._bar = tqdm(
@@ -396,7 +569,7 @@ class _Progress:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bar.close()
-        if kind is KeyboardInterrupt:
+        if kind is KeyboardInterrupt and self._saved:
             print(f"go on with: born-machine resume {self._folder}", file=sys.stderr)
 
     def step(self, sweep: int, info: StepInfo) -> None:
@@ -409,10 +582,12 @@ class _Progress:
                 f"NLL train {float(info.loss):.2f}{self._validation}, bond {info.kept}"
             )
 
-    def sweep(self, checkpoint: Checkpoint) -> None:
+    def sweep(self, checkpoint: AnyCheckpoint) -> None:
+        self._saved = True
         record = checkpoint.history[-1]
         if record.sweep == 0:
-            moves = max(2 * len(checkpoint.state) - 4, 1)
+            members = members_of(checkpoint)
+            moves = len(members) * max(2 * len(members[0].state) - 4, 1)
             self._bar.reset(total=self._sweeps * moves)
         if record.nll_validation is not None:
             self._validation = f", validation {record.nll_validation:.2f}"

@@ -16,13 +16,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from born_machine.synthetic import bars_and_stripes, ising_samples, parity_samples
 from tnkit import ArgumentError, ArgumentTypeError, FormatError, SizeError
 
 __all__ = [
     "BUILT_IN",
     "Dataset",
     "Samples",
-    "bars_and_stripes",
     "check_samples",
     "load_dataset",
     "shift_reach",
@@ -57,6 +57,14 @@ _MOST_DEFLATED = 1032
 """Bytes that one byte of deflated data can stand for, at most."""
 
 
+def as_array(values: Any) -> npt.NDArray[Any]:
+    """Return values as an array; raises `ArgumentTypeError` for rows of different lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ArgumentTypeError(f"expected a table of numbers: {error}") from None
+
+
 def check_samples(
     X: Any, *, features: int | None = None, dims: tuple[int, ...] | None = None
 ) -> Samples:
@@ -68,7 +76,7 @@ def check_samples(
     """
     if hasattr(X, "tocsr"):
         raise ArgumentTypeError("sparse samples are not supported; pass X.toarray()")
-    array = np.asarray(X)
+    array = as_array(X)
     if array.dtype.kind == "c":
         raise ArgumentError("Complex data not supported: samples must be whole numbers")
     if array.dtype.kind == "O":
@@ -126,18 +134,6 @@ def _refuse(bad: npt.NDArray[np.bool_], array: npt.NDArray[Any], what: str, hint
         )
 
 
-def bars_and_stripes(height: int = 4, width: int = 4) -> Samples:
-    """Return every image made of whole rows or of whole columns, once each (sample, pixel).
-
-    There are 2^height + 2^width - 2 of them: 30 for 4 x 4.
-    """
-    rows = (np.arange(2**height)[:, None] >> np.arange(height)) & 1
-    columns = (np.arange(2**width)[:, None] >> np.arange(width)) & 1
-    stripes = np.repeat(rows[:, :, None], width, axis=2).reshape(-1, height * width)
-    bars = np.repeat(columns[:, None, :], height, axis=1).reshape(-1, height * width)
-    return np.unique(np.concatenate((stripes, bars)), axis=0).astype(np.uint8)
-
-
 def shift_reach(image_shape: tuple[int, int] | None, samples: int) -> int:
     """Return by how many pixels images of this shape may be shifted and stay what they are.
 
@@ -181,8 +177,10 @@ def load_dataset(
     """Load a built-in data set by name, or a `.npy` or `.npz` file, and make it discrete.
 
     source: "digits" (scikit-learn's 1,797 handwritten digits of 8 x 8 pixels), "bars-and-stripes",
-    "mnist" (70,000 images by OpenML, needs a network) or a path: .npy, .npz, .csv (commas), .amat
-    or .txt (blanks), or an idx file of MNIST's (-ubyte, also .gz). key: the array of an npz; not
+    "parity" (2,000 strings of 20 bits, even over a random half), "ising" (3,000 configurations of
+    8 x 8 spins at the critical temperature), "mnist" (70,000 images by OpenML, needs a network),
+    "openml:NAME" or "openml:NAME@VERSION", or a path: .npy, .npz, .csv (commas), .amat or .txt
+    (blanks), or an idx file of MNIST's (-ubyte, also .gz). key: the array of an npz; not
     needed where there is one only, or one called x_train. threshold: values above it become 1,
     others 0. Without one, images (three axes) with more than two values are cut at half their
     range (127 for 8-bit pixels), and flat rows are taken as they are. image_shape: says that flat
@@ -195,6 +193,10 @@ def load_dataset(
         if key is not None:
             raise ArgumentError(f"key {key!r} was given, but {name} is a built-in data set")
         values, split = BUILT_IN[name]()
+    elif name.startswith(_OPENML):
+        if key is not None:
+            raise ArgumentError(f"key {key!r} was given, but {name} holds one table")
+        values, split = _openml(name.removeprefix(_OPENML)), None
     else:
         values, split = _read_file(Path(name), key), None
     if values.dtype.kind not in "biuf":
@@ -223,7 +225,8 @@ def load_dataset(
             f"{name}: {samples.shape[1]} features are not images of "
             f"{image_shape[0]} x {image_shape[1]}"
         )
-    return Dataset(Path(name).stem if split is None else name, samples, image_shape, note, split)
+    named = name in BUILT_IN or name.startswith(_OPENML)
+    return Dataset(name if named else Path(name).stem, samples, image_shape, note, split)
 
 
 def _half_range(values: npt.NDArray[Any]) -> float | None:
@@ -238,7 +241,8 @@ def _half_range(values: npt.NDArray[Any]) -> float | None:
 def _read_file(path: Path, key: str | None) -> npt.NDArray[Any]:
     if not path.exists():
         raise FileNotFoundError(
-            f"no file {path} and no built-in data set of that name; built in: {', '.join(BUILT_IN)}"
+            f"no file {path} and no built-in data set of that name; built in: "
+            f"{', '.join(BUILT_IN)}; others by {_OPENML}NAME"
         )
     if path.suffix in _TEXT:
         return _read_text(path, key)
@@ -377,21 +381,43 @@ def _bars_and_stripes() -> tuple[npt.NDArray[Any], int | None]:
     return bars_and_stripes().reshape(-1, 4, 4), None
 
 
-def _mnist() -> tuple[npt.NDArray[Any], int | None]:
-    from sklearn.datasets import fetch_openml
+def _parity() -> tuple[npt.NDArray[Any], int | None]:
+    return parity_samples(2000)[0], 1000
 
-    try:
-        pixels = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff").data
-    except Exception as error:
-        raise FormatError(
-            f"mnist could not be fetched from OpenML ({error}); "
-            "with a local copy, give its path: born-machine train mnist.npz --key x_train"
-        ) from None
+
+def _ising() -> tuple[npt.NDArray[Any], int | None]:
+    return ising_samples(3000).reshape(-1, 8, 8), 2000
+
+
+def _mnist() -> tuple[npt.NDArray[Any], int | None]:
+    pixels = _openml("mnist_784@1")
     return pixels.reshape(-1, 28, 28).astype(np.uint8), 60000
 
 
+def _openml(name: str) -> npt.NDArray[Any]:
+    """Return the features of an OpenML data set NAME or NAME@VERSION, categories as integers."""
+    from sklearn.datasets import fetch_openml
+
+    title, at, version = name.partition("@")
+    if not title or (at and not version.isdigit()):
+        raise ArgumentError(f"expected {_OPENML}NAME or {_OPENML}NAME@VERSION, got {name!r}")
+    wanted: int | str = int(version) if version else "active"
+    try:
+        data = fetch_openml(title, version=wanted, as_frame=False, parser="liac-arff").data
+        return np.asarray(data.toarray() if hasattr(data, "toarray") else data)
+    except Exception as error:
+        raise FormatError(
+            f"{name} could not be fetched from OpenML ({error}); this needs a network the first "
+            f"time, a name known at openml.org, and categorical or numeric features. With a local "
+            f"copy (idx, npz, npy, csv), give its path instead"
+        ) from None
+
+
+_OPENML = "openml:"
 BUILT_IN: dict[str, Callable[[], tuple[npt.NDArray[Any], int | None]]] = {
     "digits": _digits,
     "bars-and-stripes": _bars_and_stripes,
+    "parity": _parity,
+    "ising": _ising,
     "mnist": _mnist,
 }

@@ -4,32 +4,53 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from copy import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.exceptions import NotFittedError
+from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
-from born_machine.checkpoint import Checkpoint, record_from_json, record_to_json
-from born_machine.data import Samples, check_samples, shift_reach, shifted_images
-from born_machine.likelihood import standard_error
-from born_machine.models.mps import MPSModel, load_model, model_from_state, save_model
-from born_machine.observables import MostProbable
-from born_machine.ordering import CANDIDATES, image_order, site_order
-from born_machine.train import Settings, start_state, train
-from tnkit import ArgumentError, ArgumentTypeError, SizeError, StepInfo, Truncation
+from born_machine.answers import Answers
+from born_machine.augment import ImageShifts
+from born_machine.checkpoint import AnyCheckpoint, members_of, record_from_json, record_to_json
+from born_machine.curves import Order
+from born_machine.data import Samples, shift_reach, shifted_images
+from born_machine.fitting import (
+    Plan,
+    chains_of,
+    choose_orders,
+    first_starts,
+    fit_chains,
+    held_out_rows,
+    one_more_sweep,
+    order_list,
+    starts_from,
+    with_states,
+)
+from born_machine.inputs import (
+    generator,
+    image_shape_of,
+    read_samples,
+    resolve_device,
+    thread_limit,
+    value_counts,
+)
+from born_machine.mixing import WEIGHTS
+from born_machine.models.protocol import Model
+from born_machine.models.storage import load_model, save_model
+from born_machine.settings import Schedule, Settings, plain_schedule
+from born_machine.train import Augment
+from tnkit import ArgumentError, FormatError, StepInfo
 
 __all__ = ["BornMachine"]
 
-_SMALLEST_SPLIT = 500  # below this many samples, holding some out costs more than it tells
+AUGMENT = ("auto", "none", "shifts", "random-shifts")
+_SCHEDULES = ("max_bond", "value_cutoff", "cutoff", "learning_rate", "noise")
 
 
-class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     """Generative model p(x) = |psi(x)|^2 / Z with psi a matrix product state.
 
     Trained by two-site sweeps with adaptive bond dimensions (Han et al., Phys. Rev. X 8, 031012,
@@ -37,25 +58,42 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    max_bond, sweeps, learning_rate, value_cutoff, cutoff, steps, patience, tolerance, start, dtype
-        How to train: see `born_machine.train.Settings`. With validation data, training stops by
-        the validation NLL and the best sweep's state is kept; else by the training NLL.
+    max_bond, sweeps, learning_rate, value_cutoff, cutoff, steps, patience, tolerance, start, dtype,
+    method, expand, optimizer, batch_size, batch_per, backtracks, rollback, bond_penalty,
+    entropy_bonus, noise
+        How to train: see `born_machine.settings.Settings`; five of them may be schedules, a
+        number, a sequence or a function of the sweep. With validation data, training stops by the
+        validation NLL and the best sweep's state is kept; else by the training NLL. start may
+        also be a model (`machine.model_`): training goes on from it, in its order, to whatever
+        bond and by whatever method the other parameters say.
+    n_machines : int
+        Above 1, so many machines are trained side by side in different site orders, each stopped
+        on its own, and `model_` is their mixture. A curve is turned, mirrored and moved, an order
+        learned from data is learned again from samples drawn with replacement.
+    mixture_weights : "uniform" or "fitted"
+        Of the mixture; "fitted" maximises the validation likelihood.
     image_shape : (height, width) or None
         Says that a flat row is an image. Three-dimensional input says so by itself.
-    order : str or permutation
+    order : str, permutation, or list of either
         Site order: "raster", "snake", "hilbert" on images; "given" (as the features come),
-        "linkage", "path" (by mutual information) on any data; or a permutation. "auto" takes a
-        curve on images (Hilbert, row by row on small ones) and elsewhere the best of the last
-        three in a short run. Stored with the model; callers speak of features in their own order.
-    augment : "auto", "none" or "shifts"
+        "linkage", "path", "chow-liu" (by mutual information) on any data; or a permutation. "auto"
+        takes a curve on images (Hilbert, row by row on small ones) and elsewhere the best of the
+        last four in a short run. A list gives each machine its own. Stored with the model; callers
+        speak of features in their own order.
+    augment : "auto", "none", "shifts", "random-shifts" or a function
         "auto" trains on each image and its shifts by up to a fourteenth of its side (two pixels
         for 28 x 28, none for 8 x 8), fewer where that would make more than 20,000 images;
-        "shifts" shifts by at least one pixel. Reported NLLs are always of the images as given.
+        "shifts" shifts by at least one pixel. "random-shifts" shifts each image at random, anew
+        before every sweep. A function (samples, rng) -> samples, both (sample, feature), redraws
+        them as it likes before every sweep. Reported NLLs are always of the samples as given.
     validation_fraction : float or "auto"
         Share held out at random; "auto" is 0.1 from 500 samples up and none below.
     levels : int, sequence or None
         Values a feature takes (one number or one a feature); None infers them from the data,
-        at least 2.
+        at least 2. A larger value is refused later on.
+    missing : "raise" or "marginalise"
+        "marginalise" takes NaN and -1 for gaps, summed over exactly in training and scoring: the
+        likelihood is that of what was seen. A sample with gaps costs bond^3 a site, not bond^2.
     device : str
         "auto" (CUDA where there is a device, else CPU), "cpu", "cuda" or "cuda:N".
     random_state : int or None
@@ -64,7 +102,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    model_ : the trained `MPSModel`. history_ : tuple of `SweepRecord`, entry 0 before training.
+    model_ : the trained `Model`. history_ : tuple of `SweepRecord`, entry 0 before training.
     best_sweep_ : which of them `model_` is. validation_rows_ : rows held out.
     n_features_in_, image_shape_, device_ : what was found in the data and on the machine.
     order_name_ : the site order used.
@@ -81,22 +119,35 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        max_bond: int = 50,
+        max_bond: Schedule = 50,
         sweeps: int = 15,
         *,
-        learning_rate: float = 0.05,
-        value_cutoff: float = 1e-3,
-        cutoff: float = 0.0,
+        learning_rate: Schedule = 0.05,
+        value_cutoff: Schedule = 1e-3,
+        cutoff: Schedule = 0.0,
         steps: int = 1,
         patience: int = 3,
         tolerance: float = 1e-3,
-        start: str = "random",
+        start: str | Model = "random",
         dtype: str = "float32",
+        method: str = "two-site",
+        expand: int = 4,
+        optimizer: str = "Adam",
+        batch_size: int | None = None,
+        batch_per: str = "sweep",
+        backtracks: int = 0,
+        rollback: float | None = None,
+        bond_penalty: float = 0.0,
+        entropy_bonus: float = 0.0,
+        noise: Schedule = 0.0,
+        n_machines: int = 1,
+        mixture_weights: str = "uniform",
         image_shape: tuple[int, int] | None = None,
-        order: str | Sequence[int] = "auto",
-        augment: str = "auto",
+        order: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] = "auto",
+        augment: str | Augment = "auto",
         validation_fraction: float | str = "auto",
         levels: int | Sequence[int] | None = None,
+        missing: str = "raise",
         device: str = "auto",
         random_state: int | None = None,
     ) -> None:
@@ -110,11 +161,24 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.tolerance = tolerance
         self.start = start
         self.dtype = dtype
+        self.method = method
+        self.expand = expand
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.batch_per = batch_per
+        self.backtracks = backtracks
+        self.rollback = rollback
+        self.bond_penalty = bond_penalty
+        self.entropy_bonus = entropy_bonus
+        self.noise = noise
+        self.n_machines = n_machines
+        self.mixture_weights = mixture_weights
         self.image_shape = image_shape
         self.order = order
         self.augment = augment
         self.validation_fraction = validation_fraction
         self.levels = levels
+        self.missing = missing
         self.device = device
         self.random_state = random_state
 
@@ -124,6 +188,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.positive_only = True
         tags.input_tags.categorical = True
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing == "marginalise"
         return tags
 
     def fit(
@@ -131,50 +196,57 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         X: Any,
         y: Any = None,
         *,
-        resume: Checkpoint | None = None,
+        validation: Any = None,
+        resume: AnyCheckpoint | None = None,
         on_step: Callable[[int, StepInfo], None] | None = None,
-        on_sweep: Callable[[Checkpoint], None] | None = None,
+        on_sweep: Callable[[AnyCheckpoint], None] | None = None,
     ) -> Self:
         """Train on `X`: (sample, feature) integers or (sample, height, width) images.
 
-        y is ignored. resume: a checkpoint of a run with the same data and parameters, which goes
-        on exactly where it stopped. on_step, on_sweep: called after every bond and sweep. All is
-        checked before any work is done: `ArgumentError`, `SizeError`, `ArgumentTypeError`.
+        y is ignored. validation: samples to stop by, in place of a share of X held out (then leave
+        validation_fraction at "auto" or 0). resume: a checkpoint of a run with the same data and
+        parameters, which goes on exactly where it stopped. on_step, on_sweep: called after every
+        bond and sweep. All is checked before any work is done: `ArgumentError`, `SizeError`,
+        `ArgumentTypeError`.
         """
         settings = self._settings()
-        samples = check_samples(X)
+        self._check_mixture()
+        samples = read_samples(X, self.missing)
         shape = np.shape(X)
         if len(shape) == 2:
             validate_data(self, X, skip_check_array=True)  # feature names, as scikit-learn keeps
-        image_shape = _image_shape(self.image_shape, shape, samples.shape[1])
-        site_order(self.order, samples.shape[1], image_shape, samples[:1])  # refuses a wrong one
-        dims = _dims(self.levels, samples)
-        device, place = _resolve_device(self.device)
-        rng = _generator(self.random_state)
-        held_out = _held_out(self.validation_fraction, len(samples), rng)
-
-        kept = np.setdiff1d(np.arange(len(samples)), held_out)
-        training = samples[kept]
-        reach = self._shift_reach(image_shape, len(training))
-        fuel = shifted_images(training, image_shape, reach) if image_shape else training
-        with threadpool_limits(limits=_threads(settings.max_bond), user_api="blas"):
-            self.order_name_, order = self._choose_order(
-                training, samples[held_out], dims, settings, image_shape
+        image_shape = image_shape_of(self.image_shape, shape, samples.shape[1])
+        origin = self._origin()
+        dims = value_counts(self.levels if origin is None else origin.dims, samples)
+        device, place = resolve_device(self.device)
+        rng = generator(self.random_state)
+        if validation is None:
+            held_out = held_out_rows(self.validation_fraction, len(samples), rng)
+        elif self.validation_fraction in ("auto", 0.0):
+            held_out = np.arange(0)
+        else:
+            raise ArgumentError(
+                f"validation samples were given, and validation_fraction="
+                f"{self.validation_fraction!r}; leave that at 'auto'"
             )
-        site_dims = tuple(dims[feature] for feature in order)
-        with threadpool_limits(limits=_threads(settings.max_bond), user_api="blas"):
-            result = train(
-                training[:, order],
-                samples[held_out][:, order] if len(held_out) else None,
-                site_dims,
-                settings,
-                start=resume or start_state(fuel[:, order], site_dims, settings, rng),
-                augmented=fuel[:, order] if reach else None,
-                place=place,
-                on_step=on_step,
-                on_sweep=on_sweep,
-            )
-            self.model_ = model_from_state(result.best, order, dims)
+        training = samples[np.setdiff1d(np.arange(len(samples)), held_out)]
+        watched = samples[held_out]
+        if validation is not None:
+            watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
+        reach, fuel, hook = self._augmentation(image_shape, training)
+        plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
+        with threadpool_limits(limits=thread_limit(settings.largest_bond), user_api="blas"):
+            name, orders = self._orders(plan, image_shape, origin)
+            plan = replace(plan, orders=orders)
+            if resume is not None:
+                start: Any = resume
+            elif origin is not None:
+                start = starts_from(origin, settings)
+            else:
+                start = first_starts(plan, rng)
+            result, model = fit_chains(plan, start, on_step=on_step, on_sweep=on_sweep)
+        self.model_ = model
+        self.order_name_ = name
         self.history_ = result.history
         self.best_sweep_ = result.best_sweep
         self.validation_rows_ = held_out
@@ -184,119 +256,55 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.device_ = device
         return self
 
-    def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
-        """Return ln p(x) of every sample, in nats, in double precision; -inf where p(x) = 0.
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Sweep once over `X`, going on from the model in hand; the first call starts one.
 
-        `SizeError` for a wrong number of features, `ArgumentError` for values the model does not
-        know. Cost O(samples sites bond^2).
+        Every call takes one sweep's values of the schedules and adds one record, of the NLL on its
+        own X, to `history_`. Nothing is held out and the latest state is kept. The value counts
+        are those of the first call: pass `levels` where later ones may hold larger values.
+        y is ignored.
         """
-        model = self._fitted()
-        samples = check_samples(X, features=model.features, dims=model.dims)
+        if not hasattr(self, "model_"):
+            once = clone(self).set_params(sweeps=1, validation_fraction=0.0, patience=0)
+            once.fit(X)
+            self.__dict__ |= {k: v for k, v in vars(once).items() if k.endswith("_")}
+            self.best_sweep_ = len(self.history_) - 1
+            return self
+        settings = replace(self._settings(), sweeps=len(self.history_), patience=0)
+        chains = chains_of(self.model_)
+        dims, features = self.model_.dims, self.model_.features
+        samples = read_samples(X, self.missing, features=features, dims=dims)
         if np.ndim(X) == 2:
             validate_data(self, X, skip_check_array=True, reset=False)
-        return model.log_likelihood(samples, _resolve_device(self.device)[1])
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean log-likelihood in nats a sample (minus the NLL); y is ignored."""
-        return float(self.score_samples(X).mean())
-
-    def sample(self, n_samples: int = 1, random_state: int | None = None) -> Samples:
-        """Draw `n_samples` independent samples (sample, feature) from p, exactly."""
-        return self._fitted().sample(n_samples, self._rng(random_state))
-
-    def log_marginal(self, X: Any, known: Any) -> npt.NDArray[np.float64]:
-        """Return ln p(known features) of every row, in nats; all others are summed over exactly.
-
-        X, known: as for `complete`. -inf where the known part is impossible. The conditional
-        ln p(a | b) is log_marginal(X, a or b) - log_marginal(X, b).
-        """
-        samples, mask = self._masked(X, known)
-        return self._fitted().log_marginal(samples, mask)
-
-    def most_probable(self, X: Any, known: Any, *, beam: int = 64) -> MostProbable:
-        """Return the most probable completion of every row found by a beam search, with a bound.
-
-        X, known: as for `complete`. Where `.exact` holds the completion is proved best; a wider
-        `beam` proves more. With nothing known it is the mode of the distribution.
-        """
-        samples, mask = self._masked(X, known)
-        return self._fitted().most_probable(samples, mask, beam)
-
-    def marginals(self) -> list[npt.NDArray[np.float64]]:
-        """Return p(x_f) of every feature, one array of its values each."""
-        return self._fitted().marginals()
-
-    def mutual_information(self) -> npt.NDArray[np.float64]:
-        """Return the mutual information of all pairs of features under p, in nats.
-
-        The diagonal holds the entropies. Cost O(features^2 levels bond^3).
-        """
-        return self._fitted().mutual_information()
-
-    def entanglement(self) -> npt.NDArray[np.float64]:
-        """Return the von Neumann entropy of |psi> across every bond of the chain, in nats."""
-        return self._fitted().entanglement()
-
-    def entropy(
-        self, n_samples: int = 1000, random_state: int | None = None
-    ) -> tuple[float, float]:
-        """Return the Shannon entropy of p in nats, estimated from draws, and its standard error."""
-        model = self._fitted()
-        logs = model.log_likelihood(model.sample(n_samples, self._rng(random_state)))
-        return -float(logs.mean()), standard_error(logs)
-
-    def renyi2(self) -> float:
-        """Return the Renyi-2 entropy -ln sum p^2 in nats, exactly; bond^5 work, bond^4 memory."""
-        return self._fitted().renyi2()
-
-    def compressed(self, truncation: Truncation) -> Self:
-        """Return this machine with its bonds truncated, normalised again.
-
-        What that does to the NLL is `other.score(X) - self.score(X)`, exact on both sides.
-        """
-        other = copy(self)
-        other.model_ = self._fitted().compressed(truncation)
-        return other
-
-    def complete(self, X: Any, known: Any, random_state: int | None = None) -> Samples:
-        """Draw the unknown features of every row from p(unknown | known), exactly.
-
-        X: samples, read where `known` is True (other entries may hold any whole number). known:
-        boolean, one mask (feature,) or (height, width) for all rows or one a row, any pattern.
-        Returns whole samples (sample, feature). Raises `ArgumentError` where the known part of a
-        row has probability zero.
-        """
-        samples, mask = self._masked(X, known)
-        return self._fitted().complete(samples, mask, self._rng(random_state))
-
-    def _masked(self, X: Any, known: Any) -> tuple[Samples, npt.NDArray[np.bool_]]:
-        model = self._fitted()
-        values = np.asarray(X)
-        values = values.reshape(len(values), -1) if values.ndim == 3 else values
-        if values.ndim != 2 or values.shape[1] != model.features:
-            raise SizeError(f"expected samples (sample, {model.features}), got shape {np.shape(X)}")
-        mask = np.asarray(known)
-        if mask.dtype != np.bool_:
-            raise ArgumentTypeError(f"known must be boolean (True = given), got {mask.dtype}")
-        if mask.size == model.features:
-            mask = np.broadcast_to(mask.reshape(1, -1), values.shape)
-        elif mask.size == values.size:
-            mask = mask.reshape(values.shape)
-        else:
-            raise SizeError(
-                f"known has shape {np.shape(known)}; expected one mask of {model.features} "
-                f"features or one for each of {len(values)} samples"
-            )
-        return check_samples(np.where(mask, values, 0), dims=model.dims), mask
+        _, place = resolve_device(self.device)
+        _, fuel, hook = self._augmentation(self.image_shape_, samples)
+        orders = tuple(chain.order for chain in chains)
+        plan = Plan(samples, samples[:0], dims, settings, orders, fuel, hook, "uniform", place)
+        with threadpool_limits(limits=thread_limit(settings.largest_bond), user_api="blas"):
+            states = starts_from(self.model_, settings)
+            result = one_more_sweep(plan, states, self.history_)
+        self.model_ = with_states(self.model_, [member.state for member in members_of(result)])
+        self.history_ = result.history
+        self.best_sweep_ = len(result.history) - 1
+        return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the trained machine to one file, atomically, without pickle."""
         model = self._fitted()
         parameters = self.get_params()
-        if not isinstance(self.order, str):
-            parameters["order"] = [int(k) for k in self.order]
+        for name in _SCHEDULES:
+            parameters[name] = plain_schedule(name, parameters[name], self.sweeps)
+        if callable(self.augment):
+            parameters["augment"] = "a function"  # fit refuses it: hand the function in again
+        if not isinstance(self.start, str):
+            parameters["start"] = "a model"
+        several = order_list(self.order)
+        if several is not None:
+            parameters["order"] = [one if isinstance(one, str) else _ints(one) for one in several]
+        elif not isinstance(self.order, str):
+            parameters["order"] = _ints(self.order)
         if isinstance(self.levels, Sequence):
-            parameters["levels"] = [int(d) for d in self.levels]
+            parameters["levels"] = _ints(self.levels)
         about = {
             "parameters": parameters,
             "history": [record_to_json(record) for record in self.history_],
@@ -312,8 +320,6 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read what `save` wrote. Raises `FormatError` or OSError."""
-        from tnkit import FormatError
-
         model, about = load_model(path)
         try:
             parameters = dict(about["parameters"])
@@ -335,160 +341,72 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         machine.n_features_in_ = model.features
         return machine
 
-    def _fitted(self) -> MPSModel:
-        if not hasattr(self, "model_"):
-            raise NotFittedError("this BornMachine is not trained yet; call fit first")
-        model: MPSModel = self.model_
-        return model
-
-    def _rng(self, random_state: int | None) -> np.random.Generator:
-        return _generator(self.random_state if random_state is None else random_state)
-
     def _settings(self) -> Settings:
-        return Settings(
-            max_bond=self.max_bond,
-            value_cutoff=self.value_cutoff,
-            cutoff=self.cutoff,
-            learning_rate=self.learning_rate,
-            steps=self.steps,
-            sweeps=self.sweeps,
-            patience=self.patience,
-            tolerance=self.tolerance,
-            start=self.start,
-            dtype=self.dtype,
-        )
+        names = (field.name for field in fields(Settings) if field.name not in ("start", "seed"))
+        seed = self.random_state
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**32))
+        start = self.start if isinstance(self.start, str) else "random"
+        return Settings(**{name: getattr(self, name) for name in names}, start=start, seed=seed)
 
-    def _choose_order(
-        self,
-        training: Samples,
-        validation: Samples,
-        dims: tuple[int, ...],
-        settings: Settings,
-        image_shape: tuple[int, int] | None,
-    ) -> tuple[str, npt.NDArray[np.intp]]:
-        """Return the name and permutation of the site order; "auto" without an image tries all.
-
-        Each candidate trains for three sweeps at a bond of at most 8; the lowest NLL wins, on
-        validation samples where there are any. At most 2,000 training samples are used.
-        """
-        if self.order != "auto" or image_shape is not None:
-            name = self.order if isinstance(self.order, str) else "permutation"
-            if self.order == "auto" and image_shape is not None:
-                name = image_order(image_shape)
-            return name, site_order(self.order, training.shape[1], image_shape, training)
-        if training.shape[1] < 3:
-            return "given", np.arange(training.shape[1])
-        short = replace(settings, max_bond=min(8, settings.max_bond), sweeps=3, patience=0)
-        trials = {}
-        for name in CANDIDATES:
-            order = site_order(name, training.shape[1], None, training)
-            part = training[:2000][:, order]
-            site_dims = tuple(dims[feature] for feature in order)
-            start = start_state(part, site_dims, short, np.random.default_rng(0))
-            result = train(
-                part,
-                validation[:, order] if len(validation) else None,
-                site_dims,
-                short,
-                start=start,
+    def _check_mixture(self) -> None:
+        count = self.n_machines
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise ArgumentError(f"n_machines must be a whole number from 1 up, got {count!r}")
+        if self.mixture_weights not in WEIGHTS:
+            raise ArgumentError(
+                f"mixture_weights must be one of {', '.join(WEIGHTS)}, got {self.mixture_weights!r}"
             )
-            trials[name] = (result.history[result.best_sweep].watched, order)
-        name = min(trials, key=lambda candidate: trials[candidate][0])
-        return name, trials[name][1]
 
-    def _shift_reach(self, image_shape: tuple[int, int] | None, samples: int) -> int:
-        if self.augment not in ("auto", "none", "shifts"):
-            raise ArgumentError(f"augment must be auto, none or shifts, got {self.augment!r}")
-        if self.augment == "shifts" and image_shape is None:
-            raise ArgumentError("augment='shifts' needs images; give image_shape=(height, width)")
-        if self.augment == "none" or image_shape is None:
-            return 0
-        reach = shift_reach(image_shape, samples)
-        return max(1, reach) if self.augment == "shifts" else reach
+    def _origin(self) -> Model | None:
+        """Return the model that training starts from, None where `start` names a start."""
+        if isinstance(self.start, str):
+            return None
+        if not hasattr(self.start, "log_likelihood"):
+            raise ArgumentError(
+                f"start must be 'random', 'marginals' or a model such as machine.model_, "
+                f"got {type(self.start).__name__}"
+            )
+        return self.start
 
+    def _orders(
+        self, plan: Plan, image_shape: tuple[int, int] | None, origin: Model | None
+    ) -> tuple[str, tuple[Order, ...]]:
+        if origin is None:
+            return choose_orders(self.order, self.n_machines, plan, image_shape)
+        chains = chains_of(origin)
+        if len(chains) != self.n_machines:
+            raise ArgumentError(
+                f"start is a model of {len(chains)} machines, n_machines is {self.n_machines}"
+            )
+        if not isinstance(self.order, str) or self.order != "auto":
+            raise ArgumentError("start is a model and brings its order; leave order='auto'")
+        return "as in start", tuple(chain.order for chain in chains)
 
-def _generator(random_state: int | None) -> np.random.Generator:
-    try:
-        return np.random.default_rng(random_state)
-    except (ValueError, TypeError) as error:
-        raise ArgumentError(
-            f"random_state must be a whole number from 0 up, got {random_state!r} ({error})"
-        ) from None
-
-
-def _image_shape(
-    given: tuple[int, int] | None, shape: tuple[int, ...], features: int
-) -> tuple[int, int] | None:
-    found = (shape[1], shape[2]) if len(shape) == 3 else None
-    if given is None:
-        return found
-    sides = tuple(given) if isinstance(given, Sequence) else ()
-    if len(sides) != 2 or not all(isinstance(s, int | np.integer) and s > 0 for s in sides):
-        raise ArgumentError(f"image_shape must be (height, width), got {given!r}")
-    if found is not None and found != sides:
-        raise SizeError(f"the images are {found[0]} x {found[1]}, image_shape says {given}")
-    if sides[0] * sides[1] != features:
-        raise SizeError(
-            f"image_shape {given} has {sides[0] * sides[1]} pixels, the data {features} features"
-        )
-    return (int(sides[0]), int(sides[1]))
-
-
-def _dims(levels: int | Sequence[int] | None, samples: Samples) -> tuple[int, ...]:
-    found = samples.max(axis=0).astype(int) + 1
-    if levels is None:
-        return tuple(int(d) for d in np.maximum(found, 2))
-    dims = np.asarray(levels)
-    if dims.dtype.kind not in "iu" or dims.ndim > 1 or (dims.ndim and len(dims) != len(found)):
-        raise ArgumentError(
-            f"levels must be a whole number or one for each of {len(found)} features, "
-            f"got {levels!r}"
-        )
-    dims = np.broadcast_to(dims, found.shape)
-    if (dims < found).any():
-        feature = int(np.flatnonzero(dims < found)[0])
-        raise ArgumentError(
-            f"feature {feature} holds the value {found[feature] - 1}, but levels allows "
-            f"0 to {int(dims[feature]) - 1}"
-        )
-    return tuple(int(d) for d in dims)
+    def _augmentation(
+        self, image_shape: tuple[int, int] | None, training: Samples
+    ) -> tuple[int, Samples | None, Augment | None]:
+        """Return the reach of shifts, the samples with theirs, and the hook: as `augment` says."""
+        if callable(self.augment):
+            return 0, None, self.augment
+        if self.augment not in AUGMENT:
+            raise ArgumentError(
+                f"augment must be one of {', '.join(AUGMENT)} or a function "
+                f"(samples, rng) -> samples, got {self.augment!r}"
+            )
+        if self.augment == "none" or (image_shape is None and self.augment == "auto"):
+            return 0, None, None
+        if image_shape is None:
+            raise ArgumentError(
+                f"augment={self.augment!r} needs images; give image_shape=(height, width)"
+            )
+        if self.augment == "random-shifts":
+            reach = max(1, min(image_shape) // 14)
+            return reach, None, ImageShifts(image_shape, reach)
+        reach = shift_reach(image_shape, len(training))
+        reach = max(1, reach) if self.augment == "shifts" else reach
+        return reach, shifted_images(training, image_shape, reach) if reach else None, None
 
 
-def _held_out(
-    fraction: float | str, samples: int, rng: np.random.Generator
-) -> npt.NDArray[np.intp]:
-    if fraction == "auto":
-        share = 0.1 if samples >= _SMALLEST_SPLIT else 0.0
-    elif isinstance(fraction, int | float) and not isinstance(fraction, bool):
-        share = float(fraction)
-    else:
-        share = -1.0
-    if not 0.0 <= share < 1.0:
-        raise ArgumentError(
-            f"validation_fraction must lie in [0, 1) or be 'auto', got {fraction!r}"
-        )
-    count = min(round(share * samples), samples - 1)
-    return np.sort(rng.permutation(samples)[:count])
-
-
-def _threads(max_bond: int) -> int | None:
-    """Return how many BLAS threads to use: two on matrices this small are slower than one."""
-    return 1 if max_bond <= 128 else None
-
-
-def _resolve_device(device: str) -> tuple[str, Callable[[Any], Any]]:
-    """Return the device's name and what puts a NumPy array there (NumPy itself on the CPU)."""
-    if device == "cpu":
-        return "cpu", np.asarray
-    if not isinstance(device, str) or not (device == "auto" or device.split(":")[0] == "cuda"):
-        raise ArgumentError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
-    import torch
-
-    if device == "auto" and not torch.cuda.is_available():
-        return "cpu", np.asarray
-    name = "cuda" if device == "auto" else device
-    number = name.partition(":")[2]
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if (number and not number.isdigit()) or int(number or 0) >= count:
-        raise ArgumentError(f"device {device!r} is not here: this machine has {count} CUDA devices")
-    return name, lambda array: torch.as_tensor(np.ascontiguousarray(array), device=name)
+def _ints(values: Any) -> list[int]:
+    return [int(value) for value in values]

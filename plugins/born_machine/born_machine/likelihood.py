@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from born_machine.amplitude import log_amplitudes
 from tnkit import MPS, log_norm, namespace
 
-__all__ = ["independent_nll", "log_likelihood", "negative_log_likelihood", "standard_error"]
+__all__ = ["log_likelihood", "negative_log_likelihood", "standard_error"]
 
 Array: TypeAlias = Any
 Samples: TypeAlias = npt.NDArray[np.integer[Any]]
@@ -30,18 +29,6 @@ def log_likelihood(state: MPS, samples: Array) -> Array:
 def negative_log_likelihood(state: MPS, samples: Array) -> float:
     """Return the mean of -ln p(x) in nats a sample; inf where one sample is impossible."""
     return -float(namespace(state.arrays[0]).mean(log_likelihood(state, samples)))
-
-
-def independent_nll(train: Samples, test: Samples, dims: Sequence[int]) -> float:
-    """Return the mean NLL on `test` of independent features fitted to `train`, in nats a sample.
-
-    The simplest baseline; counts are smoothed by one half so that nothing is impossible.
-    """
-    total = 0.0
-    for k, d in enumerate(dims):
-        counts = np.bincount(train[:, k], minlength=d) + 0.5
-        total -= float(np.log(counts / counts.sum())[test[:, k]].mean())
-    return total
 
 
 def standard_error(log_likelihoods: npt.NDArray[np.float64]) -> float:

@@ -20,8 +20,10 @@ from tnkit import ArgumentError, MemoryLimitError
 
 __all__ = [
     "MostProbable",
+    "PairTables",
     "log_marginals",
     "most_probable_chain",
+    "mutual_information",
     "pair_marginals",
     "renyi2_entropy",
     "site_marginals",
@@ -29,6 +31,8 @@ __all__ = [
 
 _Floats: TypeAlias = npt.NDArray[Any]
 _Integers: TypeAlias = npt.NDArray[np.integer[Any]]
+PairTables: TypeAlias = dict[tuple[int, int], npt.NDArray[np.float64]]
+"""p(x_a, x_b) of pairs a < b: arrays (values of a, values of b)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,15 +100,13 @@ def _through(densities: _Floats, array: _Floats) -> _Floats:
     return bra
 
 
-def pair_marginals(
-    arrays: Sequence[_Floats],
-) -> dict[tuple[int, int], npt.NDArray[np.float64]]:
+def pair_marginals(arrays: Sequence[_Floats]) -> PairTables:
     """Return p(x_i, x_j) of every pair of sites i < j: arrays (site_i, site_j).
 
     One pass that carries the matrices of all earlier sites along: O(sites^2 site_dim bond^3) time,
     O(sites site_dim bond^2) memory.
     """
-    pairs: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
+    pairs: PairTables = {}
     density = np.ones((1, 1, 1), dtype=arrays[0].dtype)
     owners: list[tuple[int, int]] = []  # (site, value) of every carried matrix
     carried = np.zeros((0, 1, 1), dtype=arrays[0].dtype)
@@ -123,6 +125,20 @@ def pair_marginals(
         owners += [(k, value) for value in range(d)]
         density = branches.sum(axis=1)
     return {key: table / table.sum() for key, table in pairs.items()}
+
+
+def mutual_information(
+    single: Sequence[npt.NDArray[np.float64]], pairs: PairTables
+) -> npt.NDArray[np.float64]:
+    """Return I(a; b) in nats of all pairs from their marginals, entropies on the diagonal."""
+    result = np.zeros((len(single), len(single)))
+    for a, p in enumerate(single):
+        result[a, a] = -(p[p > 0] * np.log(p[p > 0])).sum()
+    for (a, b), joint in pairs.items():
+        there = joint > 1e-300
+        ratio = joint[there] / np.outer(single[a], single[b])[there]
+        result[a, b] = result[b, a] = max(0.0, float((joint[there] * np.log(ratio)).sum()))
+    return result
 
 
 def renyi2_entropy(arrays: Sequence[_Floats], *, memory_limit: int = 2**31) -> float:

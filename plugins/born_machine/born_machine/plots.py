@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 __all__ = [
     "chain_profile",
     "completion_sheet",
+    "information_maps",
     "nll_comparison",
     "nll_curve",
     "sample_sheet",
+    "sample_strip",
     "save_figure",
 ]
 
@@ -65,41 +67,62 @@ def completion_sheet(
 
     original: (sample, feature); known: boolean, the same shape; completed: draws like original.
     """
-    from matplotlib.figure import Figure
-
     given = np.where(known, original / max(1, int(original.max())), _UNKNOWN)
     rows: list[tuple[str, npt.NDArray[Any]]] = [("given", given)]
     rows += [(f"draw {i + 1}", draw) for i, draw in enumerate(completed)]
     rows.append(("original", original))
-    tiles = [_tile(values, image_shape, len(original)) for _, values in rows]
+    return _labelled_rows(
+        [(title, _tile(values, image_shape, len(original))) for title, values in rows]
+    )
+
+
+def _labelled_rows(rows: Sequence[tuple[str, npt.NDArray[np.float64]]]) -> Figure:
+    """Draw pictures one above the other, each with its label to the left."""
+    from matplotlib.figure import Figure
+
     width = 8.4
-    height = sum(_height(tile, 0.4) for tile in tiles) * width + 0.15 * len(tiles)
+    height = sum(_height(tile, 0.4) for _, tile in rows) * width + 0.15 * len(rows)
     figure = Figure(figsize=(width + 0.9, height))
     figure.subplots_adjust(
         left=0.85 / (width + 0.9), right=0.995, bottom=0.01, top=0.99, hspace=0.06
     )
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
-    for axes, (title, _), tile in zip(grid, rows, tiles, strict=True):
+    for axes, (title, tile) in zip(grid, rows, strict=True):
         _show(axes, tile, None)
         axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=10)
     return figure
+
+
+def sample_strip(rows: Mapping[str, Samples], image_shape: tuple[int, int] | None) -> Figure:
+    """Draw samples of several moments of training, one row each under its title.
+
+    rows: title -> (sample, feature), the same number each.
+    """
+    return _labelled_rows(
+        [(title, _tile(samples, image_shape, len(samples))) for title, samples in rows.items()]
+    )
+
+
+_BASELINES = {"independent": ("independent features", "--"), "chow_liu": ("Chow-Liu tree", "-.")}
 
 
 def nll_curve(
     history: Sequence[SweepRecord],
     *,
     best_sweep: int,
-    lines: dict[str, float],
+    baselines: Mapping[str, Mapping[str, float]],
+    floor: float,
     test: float | None = None,
 ) -> Figure:
     """Draw the NLL (nats a sample) and the bond dimension by sweep.
 
-    lines: label -> NLL of a reference drawn across (a baseline, a floor). test: NLL of the kept
-    model on test samples, drawn at its sweep.
+    baselines: title -> part ("train", "validation", "test") -> NLL; those of the last part are
+    drawn across. floor: below which no train NLL lies. test: NLL of the kept model on test
+    samples, drawn at its sweep.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 5.4), layout="constrained")
+    figure = Figure(figsize=(7.4, 5.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
     sweeps = [record.sweep for record in history if record.sweep > 0] or [0]
     shown = [record for record in history if record.sweep in sweeps]
@@ -108,21 +131,43 @@ def nll_curve(
         validation = [r.nll_validation for r in shown]
         upper.plot(sweeps, validation, "s-", ms=4, color="C1", label="validation")
     if test is not None and math.isfinite(test):
-        upper.plot([best_sweep], [test], "D", color="C3", label="test (model kept)")
-    for style, (label, value) in zip(("--", ":", "-."), lines.items(), strict=False):
-        upper.axhline(value, color="0.5", ls=style, lw=1.2, label=f"{label} {value:.2f}")
+        upper.plot(
+            [best_sweep], [test], "D", ms=7, color="C3", label=f"test {test:.2f} (model kept)"
+        )
+    low, high = upper.get_ylim()
+    lines = [(f"floor of train (ln m): {floor:.2f}", floor, ":")]
+    for title, values in baselines.items():
+        label, style = _BASELINES[title]
+        part, value = list(values.items())[-1]
+        lines.append((f"{label}, {part}: {value:.2f}", value, style))
+    for (
+        label,
+        value,
+        style,
+    ) in lines:  # what lies far off is told, not drawn: the curve would flatten
+        near = low - (high - low) < value < high + (high - low)
+        upper.axhline(
+            value if near else math.nan,
+            color="0.45",
+            ls=style,
+            lw=1.4,
+            label=label if near else f"{label} (off the picture)",
+        )
     if best_sweep in sweeps:
-        upper.axvline(best_sweep, color="0.85", lw=5, zorder=0, label="sweep kept")
+        upper.axvline(best_sweep, color="0.88", lw=6, zorder=0, label="sweep kept")
     upper.set_ylabel("NLL (nats per sample)")
-    upper.legend(fontsize=8)
     upper.grid(alpha=0.25)
     lower.plot(sweeps, [r.max_bond for r in shown], "o-", ms=4, color="C2", label="largest")
     lower.plot(sweeps, [r.mean_bond for r in shown], "o--", ms=3, color="C2", label="mean")
+    lower.set_ylim(bottom=0)
     lower.set_ylabel("bond dimension")
     lower.set_xlabel("sweep (there and back)")
     lower.xaxis.get_major_locator().set_params(integer=True)
-    lower.legend(fontsize=8)
+    lower.legend(fontsize=8, loc="lower right")
     lower.grid(alpha=0.25)
+    figure.legend(
+        *upper.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8
+    )
     return figure
 
 
@@ -135,52 +180,141 @@ def chain_profile(
     """Draw bond dimension and entanglement entropy (nats) along the chain, and over the pixels.
 
     bonds, entanglement: one value a bond; order: the feature at each site. A pixel shows the mean
-    of the entropies of its two bonds.
+    of its two bonds; the line is the chain.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11.0 if image_shape else 7.0, 5.0), layout="constrained")
-    grid = figure.add_gridspec(2, 2 if image_shape else 1)
-    upper = figure.add_subplot(grid[0, 0])
-    lower = figure.add_subplot(grid[1, 0], sharex=upper)
-    upper.step(range(len(bonds)), bonds, where="mid", color="C2")
-    upper.set_ylabel("bond dimension")
-    lower.plot(entanglement, color="C4")
-    lower.set_ylabel("entanglement (nats)")
-    lower.set_xlabel("bond, in site order")
-    for axes in (upper, lower):
+    figure = Figure(figsize=(11.5 if image_shape else 7.0, 6.2), layout="constrained")
+    grid = (
+        figure.add_gridspec(2, 2, width_ratios=[1.6, 1]) if image_shape else figure.add_gridspec(2)
+    )
+    panels = (
+        ("bond dimension", np.asarray(bonds, dtype=np.float64), "C2", "viridis"),
+        ("entanglement (nats)", entanglement, "C4", "magma"),
+    )
+    first = None
+    for row, (title, values, color, shades) in enumerate(panels):
+        axes = figure.add_subplot(grid[row, 0] if image_shape else grid[row], sharex=first)
+        first = axes
+        axes.fill_between(range(len(values)), values, step="mid", color=color, alpha=0.2, lw=0)
+        axes.step(range(len(values)), values, where="mid", color=color, lw=1.1)
+        axes.set_ylabel(title)
         axes.set_ylim(bottom=0)
+        axes.set_xlim(-0.5, max(len(values) - 0.5, 0.5))
         axes.grid(alpha=0.25)
-    if image_shape:
-        padded = np.concatenate(([0.0], entanglement, [0.0]))
-        pixels = np.empty(len(order))
-        pixels[order] = (padded[:-1] + padded[1:]) / 2
-        axes = figure.add_subplot(grid[:, 1])
-        picture = axes.imshow(pixels.reshape(image_shape), cmap="viridis")
-        rows, columns = np.divmod(order, image_shape[1])
-        axes.plot(columns, rows, color="white", lw=0.6, alpha=0.6)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_title("entanglement over the pixels, and the chain", fontsize=11)
-        figure.colorbar(picture, ax=axes, shrink=0.8)
+        axes.set_xlabel("bond, in site order" if row else "")
+        if image_shape:
+            picture = figure.add_subplot(grid[row, 1], title=f"{title} over the pixels")
+            _over_pixels(figure, picture, values, order, image_shape, shades)
     return figure
 
 
-def nll_comparison(histories: Mapping[str, Sequence[SweepRecord]]) -> Figure:
-    """Draw the NLL of several runs by training time: train dashed, validation solid."""
+def _over_pixels(
+    figure: Figure,
+    axes: Any,
+    values: npt.NDArray[np.float64],
+    order: npt.NDArray[np.intp],
+    image_shape: tuple[int, int],
+    shades: str,
+) -> None:
+    """Draw one value a bond as an image: each pixel the mean of the bonds to its two sides."""
+    padded = np.pad(values, 1, constant_values=np.nan)
+    pixels = np.empty(len(order))
+    sides = np.stack((padded[:-1], padded[1:]))
+    pixels[order] = np.where(np.isnan(sides), sides[::-1], sides).mean(axis=0)
+    picture = axes.imshow(pixels.reshape(image_shape), cmap=shades, vmin=0)
+    rows, columns = np.divmod(order, image_shape[1])
+    axes.plot(columns, rows, color="white", lw=0.5, alpha=0.5)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    figure.colorbar(picture, ax=axes, shrink=0.9)
+
+
+def information_maps(
+    data: npt.NDArray[np.float64],
+    model: npt.NDArray[np.float64],
+    order: npt.NDArray[np.intp],
+    image_shape: tuple[int, int] | None,
+    *,
+    source: str = "model",
+) -> Figure:
+    """Draw the mutual information (nats) of all pairs of features, model beside data.
+
+    data, model: (feature, feature), diagonals not shown; source: the title of the second. Features
+    stand in site order; one panel sets the pairs against one another; on images two more show,
+    pixel by pixel, how much each shares with all others.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 4.6), layout="constrained")
+    off = ~np.eye(len(data), dtype=bool)
+    data, model = np.maximum(data, 0.0), np.maximum(model, 0.0)  # rounding
+    maps = {"data": np.where(off, data, np.nan), source: np.where(off, model, np.nan)}
+    most = max(float(np.nanmax(values, initial=1e-12)) for values in maps.values())
+    rows = 2 if image_shape else 1
+    figure = Figure(figsize=(13.0, 4.3 * rows), layout="constrained")
+    grid = figure.add_gridspec(rows, 3)
+    panels = [figure.add_subplot(grid[0, column]) for column in (0, 1)]
+    for axes, (title, values) in zip(panels, maps.items(), strict=True):
+        picture = axes.imshow(
+            np.sqrt(values[np.ix_(order, order)]), cmap="magma", vmin=0, vmax=math.sqrt(most)
+        )
+        axes.set_title(f"mutual information of sites\n{title}", fontsize=11)
+        axes.set_xlabel("site")
+    figure.colorbar(picture, ax=panels, shrink=0.85, label="square root of nats")
+    least = 1e-6
+    pairs = np.triu_indices(len(data), 1)
+    axes = figure.add_subplot(grid[:, 2], box_aspect=1)
+    axes.hexbin(
+        np.maximum(data[pairs], least),
+        np.maximum(model[pairs], least),
+        xscale="log",
+        yscale="log",
+        bins="log",
+        gridsize=60,
+        mincnt=1,
+        cmap="viridis_r",
+        lw=0.1,
+    )
+    axes.plot([least, most], [least, most], color="0.4", lw=1)
+    axes.set_xlabel("data (nats)")
+    axes.set_ylabel("model (nats)")
+    axes.set_title("every pair (darker: more)", fontsize=11)
+    if image_shape:
+        shared = {title: np.nansum(values, axis=1) for title, values in maps.items()}
+        most = max(float(values.max()) for values in shared.values())
+        panels = [figure.add_subplot(grid[1, column]) for column in (0, 1)]
+        for axes, (title, values) in zip(panels, shared.items(), strict=True):
+            picture = axes.imshow(values.reshape(image_shape), cmap="magma", vmin=0, vmax=most)
+            axes.set_title(f"information shared with all others\n{title}", fontsize=11)
+            axes.set_xticks([])
+            axes.set_yticks([])
+        figure.colorbar(picture, ax=panels, shrink=0.85, label="sum over pairs (nats)")
+    return figure
+
+
+def nll_comparison(
+    histories: Mapping[str, Sequence[SweepRecord]], tests: Mapping[str, float]
+) -> Figure:
+    """Draw the NLL of several runs by training time: train, validation, and the test at the end.
+
+    tests: the test NLL of the runs that have one.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.subplots()
     for number, (name, history) in enumerate(histories.items()):
-        seconds = np.cumsum([record.seconds for record in history])[1:]
-        train = [record.nll_train for record in history[1:]]
-        axes.plot(seconds, train, "--", color=f"C{number}", lw=1.2)
-        watched = [record.watched for record in history[1:]]
-        axes.plot(seconds, watched, "o-", ms=3, color=f"C{number}", label=name)
+        color = f"C{number % 10}"
+        shown = history[1:] or history
+        seconds = np.cumsum([record.seconds for record in shown])
+        axes.plot(seconds, [record.nll_train for record in shown], "--", color=color, lw=1.2)
+        watched = [record.watched for record in shown]
+        axes.plot(seconds, watched, "o-", ms=3, color=color, label=name)
+        if name in tests:
+            axes.plot(seconds[-1:], [tests[name]], "D", ms=7, color=color, mec="black")
     axes.set_xlabel("training time (seconds)")
     axes.set_ylabel("NLL (nats per sample)")
-    axes.set_title("validation where held out (solid), train (dashed)", fontsize=10)
+    axes.set_title("train dashed, validation where held out solid, test diamond", fontsize=10)
     axes.legend(fontsize=8)
     axes.grid(alpha=0.25)
     return figure

@@ -5,28 +5,57 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
+import math
 import os
 import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from born_machine.checkpoint import Checkpoint, SweepRecord, load_checkpoint, save_checkpoint
+from born_machine.checkpoint import (
+    AnyCheckpoint,
+    SweepRecord,
+    load_checkpoint,
+    members_of,
+    save_checkpoint,
+)
+from born_machine.config import read_settings, settings_text
 from born_machine.data import Dataset, Samples, load_dataset, take_rows
 from born_machine.estimator import BornMachine
-from born_machine.likelihood import independent_nll, standard_error
-from born_machine.plots import completion_sheet, nll_curve, sample_sheet, save_figure
-from tnkit import ArgumentError, FormatError, StepInfo, atomic_file
+from born_machine.fitting import chains_of
+from born_machine.inputs import value_counts
+from born_machine.report import RESULTS, measure, summary, write_report
+from tnkit import (
+    MPS,
+    ArgumentError,
+    FormatError,
+    MemoryLimitError,
+    StepInfo,
+    atomic_file,
+    sample,
+)
 
-__all__ = ["DataSource", "Run", "find_model", "half_mask", "open_run", "resume_run", "start_run"]
+__all__ = [
+    "CHECKPOINT",
+    "MADE_WITH",
+    "MODEL",
+    "SOURCE",
+    "SUMMARY",
+    "DataSource",
+    "Run",
+    "find_model",
+    "open_run",
+    "resume_run",
+    "start_run",
+]
 
-MODEL, CHECKPOINT, SETTINGS = "model.npz", "checkpoint.npz", "settings.json"
-_VERSION = 1
+MODEL, CHECKPOINT, SETTINGS, SUMMARY = "model.npz", "checkpoint.npz", "settings.toml", "summary.md"
+MADE_WITH = "made_with"
+_STRIP = 10  # samples drawn at a moment of training
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +105,9 @@ def start_run(
     *,
     overwrite: bool = False,
     on_step: Callable[[int, StepInfo], None] | None = None,
-    on_sweep: Callable[[Checkpoint], None] | None = None,
-) -> str:
-    """Train in a new folder and return the summary.
+    on_sweep: Callable[[AnyCheckpoint], None] | None = None,
+) -> dict[str, Any]:
+    """Train in a new folder and return the figures it reached, as `measure` gives them.
 
     Data, parameters and folder are checked before training starts; a folder that holds a run is
     refused unless `overwrite`. A checkpoint is written after every sweep.
@@ -98,7 +127,7 @@ def start_run(
         dataset = take_rows(dataset, slice(0, cut))
     machine = machine.set_params(image_shape=dataset.image_shape)
     run = Run(folder, machine, train, test)
-    return _train(run, dataset, test_set, None, on_step, on_sweep)
+    return _train(run, dataset, test_set, None, {}, on_step, on_sweep)
 
 
 def _with_rows(source: DataSource, rows: str) -> DataSource:
@@ -109,9 +138,9 @@ def resume_run(
     folder: Path,
     *,
     on_step: Callable[[int, StepInfo], None] | None = None,
-    on_sweep: Callable[[Checkpoint], None] | None = None,
-) -> str:
-    """Go on with an interrupted run exactly from its last checkpoint; return the summary."""
+    on_sweep: Callable[[AnyCheckpoint], None] | None = None,
+) -> dict[str, Any]:
+    """Go on with an interrupted run exactly from its last checkpoint; return the figures."""
     if (folder / MODEL).exists() and not (folder / CHECKPOINT).exists():
         raise ArgumentError(f"{folder} is a finished run; there is nothing to resume")
     run = open_run(folder)
@@ -123,7 +152,8 @@ def resume_run(
             "restore the file, or start a new run"
         )
     test_set = None if run.test is None else run.test.load()
-    return _train(run, dataset, test_set, checkpoint, on_step, on_sweep)
+    strip = {int(sweep): np.asarray(drawn) for sweep, drawn in about.get("strip", {}).items()}
+    return _train(run, dataset, test_set, checkpoint, strip, on_step, on_sweep)
 
 
 def open_run(folder: Path) -> Run:
@@ -131,21 +161,40 @@ def open_run(folder: Path) -> Run:
     path = folder / SETTINGS
     if not folder.is_dir() or not path.exists():
         raise FileNotFoundError(f"{folder} is not a run folder (no {SETTINGS} in it)")
+    defaults = BornMachine().get_params()
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        if settings["version"] != _VERSION:
-            raise ValueError(f"version {settings['version']}, this one reads {_VERSION}")
-        parameters = _with_tuples(settings["parameters"])
-        machine = BornMachine(**parameters)
-        train = DataSource(**_with_tuples(settings["train"]))
-        test = settings["test"] and DataSource(**_with_tuples(settings["test"]))
+        values = read_settings(path, {*SOURCE, "seed", *defaults}, ignored=MADE_WITH)
+        parameters = {name: values[name] for name in defaults if name in values}
+        for name in ("image_shape", "levels"):
+            if isinstance(parameters.get(name), list):
+                parameters[name] = tuple(parameters[name])
+        machine = BornMachine(**parameters).set_params(random_state=values.get("seed"))
+        shared = (values.get("threshold"), machine.image_shape)
+        train = DataSource(values["data"], values.get("key"), *shared, values.get("rows", ""))
+        test = None
+        if "test" in values:
+            rows = values.get("test_rows", "")
+            test = DataSource(values["test"], values.get("test_key"), *shared, rows)
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{path}: not a run's settings ({error})") from None
-    return Run(folder, machine, train, test or None)
+    return Run(folder, machine, train, test)
 
 
-def _with_tuples(mapping: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in mapping.items()}
+SOURCE = ("data", "key", "rows", "threshold", "test", "test_key", "test_rows")
+"""The settings that say where samples come from; the others are BornMachine's parameters."""
+
+
+def source_settings(train: DataSource, test: DataSource | None) -> dict[str, Any]:
+    """Return a run's sources as settings; what is not needed is None."""
+    settings = {
+        "data": train.source,
+        "key": train.key,
+        "rows": train.rows or None,
+        "threshold": train.threshold,
+    }
+    if test is not None:
+        settings |= {"test": test.source, "test_key": test.key, "test_rows": test.rows or None}
+    return settings
 
 
 def _fingerprint(samples: Samples) -> str:
@@ -156,19 +205,29 @@ def _train(
     run: Run,
     dataset: Dataset,
     test_set: Dataset | None,
-    resume: Checkpoint | None,
+    resume: AnyCheckpoint | None,
+    strip: dict[int, Samples],
     on_step: Callable[[int, StepInfo], None] | None,
-    on_sweep: Callable[[Checkpoint], None] | None,
-) -> str:
-    about = {"data_sha256": _fingerprint(dataset.samples)}
+    on_sweep: Callable[[AnyCheckpoint], None] | None,
+) -> dict[str, Any]:
+    fingerprint = _fingerprint(dataset.samples)
 
-    def keep(checkpoint: Checkpoint) -> None:
-        if len(checkpoint.history) == 1:  # everything has been checked, nothing trained yet
+    def keep(checkpoint: AnyCheckpoint) -> None:
+        sweep = len(checkpoint.history) - 1
+        state = members_of(checkpoint)[0].state
+        if sweep == 0:  # everything has been checked, nothing trained yet
+            _refuse_too_large(value_counts(run.machine.levels, dataset.samples), state)
             run.folder.mkdir(parents=True, exist_ok=True)
             # an older run's checkpoint must never meet the new settings
             (run.folder / CHECKPOINT).unlink(missing_ok=True)
             _write_settings(run)
             (run.folder / MODEL).unlink(missing_ok=True)
+        elif sweep & (sweep - 1) == 0:  # sweeps 1, 2, 4, 8, ...: the picture of progress
+            strip[sweep] = sample(state, _STRIP, seed=sweep)
+        about = {
+            "data_sha256": fingerprint,
+            "strip": {str(number): drawn.tolist() for number, drawn in strip.items()},
+        }
         save_checkpoint(run.folder / CHECKPOINT, checkpoint, about)
         if on_sweep is not None:
             on_sweep(checkpoint)
@@ -181,24 +240,35 @@ def _train(
     machine = run.machine.fit(dataset.samples, resume=resume, on_step=on_step, on_sweep=keep)
     machine.save(run.folder / MODEL)
     _write_history(run.folder, machine.history_)
-    text = _report(run, machine, dataset, test_set)
+    site = np.argsort(chains_of(machine.model_)[0].order)  # of each feature
+    rows = {number: drawn[:, site] for number, drawn in strip.items()}
+    figures = _report(run, machine, dataset, test_set, rows)
     (run.folder / CHECKPOINT).unlink(missing_ok=True)
     for path in run.folder.glob(".*~"):  # what writes cut short by a kill have left
         path.unlink()
-    return text
+    return figures
+
+
+def _refuse_too_large(dims: tuple[int, ...], state: MPS) -> None:
+    """Raise `MemoryLimitError` where even the first step needs more memory than there is."""
+    pairs = sorted(dims)[-2:]
+    inner = min(2, max(state.bond_dims, default=1))
+    needed = 2 * state.arrays[0].itemsize * math.prod(pairs) * inner**2  # a block, its gradient
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise MemoryLimitError(
+            f"two features of {' and '.join(map(str, pairs))} values need {needed:.2g} bytes "
+            f"at bond {inner}, this machine has {there:.2g}; merge values into fewer levels"
+        )
 
 
 def _write_settings(run: Run) -> None:
-    settings = {
-        "version": _VERSION,
-        "train": asdict(run.train),
-        "test": None if run.test is None else asdict(run.test),
-        "parameters": run.machine.get_params(),
-        "versions": {name: version(name) for name in ("tnkit", "tnkit-born-machine", "numpy")},
-        "python": platform.python_version(),
-    }
+    values = source_settings(run.train, run.test) | run.machine.get_params()
+    values["seed"] = values.pop("random_state")
+    packages = ("tnkit", "tnkit-born-machine", "numpy")
+    made_with = {"python": platform.python_version()} | {name: version(name) for name in packages}
     with atomic_file(run.folder / SETTINGS) as file:
-        file.write(json.dumps(settings, indent=1).encode())
+        file.write(settings_text(values, {MADE_WITH: made_with}).encode())
 
 
 def _write_history(folder: Path, history: tuple[SweepRecord, ...]) -> None:
@@ -211,125 +281,43 @@ def _write_history(folder: Path, history: tuple[SweepRecord, ...]) -> None:
         file.write(text.getvalue().encode())
 
 
-def half_mask(image_shape: tuple[int, int] | None, features: int, erase: str) -> Any:
-    """Return the boolean mask (feature,) of what stays known when one half is erased.
-
-    erase: "bottom", "top", "left" or "right" of an image; of flat samples "right" and "bottom"
-    erase the second half of the features, the others the first.
-    """
-    height, width = image_shape or (1, features)
-    known = np.ones((height, width), dtype=bool)
-    if image_shape is None:
-        erase = {"bottom": "right", "top": "left"}.get(erase, erase)
-    half = {
-        "bottom": np.s_[height // 2 :, :],
-        "top": np.s_[: (height + 1) // 2, :],
-        "left": np.s_[:, : (width + 1) // 2],
-        "right": np.s_[:, width // 2 :],
-    }
-    if erase not in half:
-        raise ArgumentError(f"erase must be one of {', '.join(half)}, got {erase!r}")
-    known[half[erase]] = False
-    return known.ravel()
-
-
-def _report(run: Run, machine: BornMachine, dataset: Dataset, test_set: Dataset | None) -> str:
-    """Write the pictures and the summary; return the summary."""
+def _report(
+    run: Run,
+    machine: BornMachine,
+    dataset: Dataset,
+    test_set: Dataset | None,
+    strip: Mapping[int, Samples],
+) -> dict[str, Any]:
+    """Write the pictures, the figures and the summary; return the figures."""
     folder, shape = run.folder, dataset.image_shape
-    training = np.delete(dataset.samples, machine.validation_rows_, axis=0)
-    parts = {"train": training}
+    parts = {"train": np.delete(dataset.samples, machine.validation_rows_, axis=0)}
     if len(machine.validation_rows_):
         parts["validation"] = dataset.samples[machine.validation_rows_]
     if test_set is not None:
         parts["test"] = test_set.samples
-    scores = {name: machine.score_samples(samples) for name, samples in parts.items()}
-    unseen = parts.get("test", parts.get("validation", training))
-    last = list(parts)[-1]
-    baseline = independent_nll(training, unseen, machine.model_.dims)
-    floor = _empirical_entropy(training)
-
-    save_figure(sample_sheet({"data": dataset.samples[:100]}, shape), folder / "data.png")
-    drawn = machine.sample(50)
-    generated = {"real": unseen[:50], "drawn by the model": drawn}
-    save_figure(sample_sheet(generated, shape), folder / "generated.png")
-    original = unseen[:10]
-    known = np.broadcast_to(half_mask(shape, original.shape[1], "bottom"), original.shape)
-    draws = [machine.complete(original, known, random_state=seed) for seed in range(3)]
-    save_figure(completion_sheet(original, known, draws, shape), folder / "completed.png")
-    lines = {f"independent features ({last})": baseline}
-    if floor > 0.5 * min(record.nll_train for record in machine.history_):
-        lines["floor of train"] = floor
-    curve = nll_curve(
-        machine.history_,
-        best_sweep=machine.best_sweep_,
-        lines=lines,
-        test=-scores["test"].mean() if "test" in scores else None,
-    )
-    save_figure(curve, folder / "nll.png")
-    text = _summary(run, machine, dataset, scores, {last: baseline}, floor)
-    with atomic_file(folder / "summary.md") as file:
-        file.write(text.encode())
-    return text
-
-
-def _empirical_entropy(samples: Samples) -> float:
-    """Return the entropy of the samples' own frequencies: no model's train NLL is lower."""
-    _, counts = np.unique(samples, axis=0, return_counts=True)
-    shares = counts / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
-
-
-def _summary(
-    run: Run,
-    machine: BornMachine,
-    dataset: Dataset,
-    scores: dict[str, Any],
-    baseline: dict[str, float],
-    floor: float,
-) -> str:
-    kept = machine.history_[machine.best_sweep_]
-    sweeps = len(machine.history_) - 1
-    bonds = machine.model_.state.bond_dims
-    shape = dataset.image_shape
+    figures = {"run": str(folder), "data": dataset.name} | measure(machine, parts)
+    write_report(folder, machine, parts, figures, strip)
     what = f"{shape[0]} x {shape[1]} images" if shape else f"{dataset.samples.shape[1]} features"
-    order = machine.order_name_ + (" (auto)" if machine.order == "auto" else "")
-    shifts = f"shifts by up to {machine.shift_reach_} pixels" if machine.shift_reach_ else "none"
-    seconds = sum(record.seconds for record in machine.history_)
-    rows = [
-        f"| {name} | {len(s)} | {-s.mean():.3f} | {standard_error(s):.3f} | "
-        + (f"{baseline[name]:.3f} |" if name in baseline else " |")
-        for name, s in scores.items()
-    ]
-    watched = "validation" if "validation" in scores else "train"
-    settings = (
-        f"max_bond {machine.max_bond}, value_cutoff {machine.value_cutoff:g}, learning rate "
-        f"{machine.learning_rate:g}, {machine.dtype}, seed {machine.random_state}"
-    )
-    return "\n".join(
-        [
-            f"# Born machine on {dataset.name}",
-            "",
-            f"- data: {run.train.source} {run.train.rows or 'all rows'}, {what}, {dataset.note}",
-            f"- site order: {order}; augmentation: {shifts}; device: {machine.device_}",
-            f"- training: {sweeps} sweeps in {seconds:.1f} s ({settings});",
-            f"  the state after sweep {kept.sweep} is kept (best {watched} NLL)",
-            f"- model: bonds up to {max(bonds, default=1)}, {np.mean(bonds or [1]):.1f} on "
-            f"average, {machine.model_.parameters:,} numbers",
-            "",
-            "NLL in nats per sample (lower is better), exact, on the samples as given:",
-            "",
-            "| samples | number | NLL | standard error | independent features |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-            f"No model's train NLL is below {floor:.3f} (the entropy of the training samples).",
-            "",
-            f"Files: `{MODEL}` (the model), `nll.png` and `history.csv` (NLL and bonds by sweep),",
-            "`data.png`, `generated.png` (drawn beside real), `completed.png` (half redrawn),",
-            f"`{SETTINGS}` (how to repeat this).",
-            "",
-        ]
-    )
+    data = f"{run.train.source} {run.train.rows or 'all rows'}, {what}, {dataset.note}"
+    title = f"# Born machine on {dataset.name}\n\n"
+    text = title + summary(machine, figures, data, _FILES)
+    with atomic_file(folder / SUMMARY) as file:
+        file.write(text.encode())
+    return figures
+
+
+_FILES = (
+    f"`{MODEL}` (the model)",
+    f"`{RESULTS}` (these figures)",
+    "`nll.png` and `history.csv` (NLL and bonds by sweep)",
+    "`data.png`",
+    "`generated.png` (drawn beside real)",
+    "`progress.png` (drawn during training)",
+    "`completed.png` (half redrawn)",
+    "`chain.png` (bonds and entanglement)",
+    "`information.png` (mutual information, model beside data)",
+    f"`{SETTINGS}` (repeat this: `born-machine train --config {SETTINGS} --out NEW`)",
+)
 
 
 def find_model(path: Path) -> Path:

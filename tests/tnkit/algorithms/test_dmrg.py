@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,14 @@ def matrix(mpo: tnkit.MPO) -> np.ndarray:
     return np.asarray(tnkit.to_dense(mpo)).reshape(size, size)
 
 
+METHODS = ["two-site", "one-site"]
+
+
+@pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=20)
 @given(st.integers(2, 6), st.booleans(), st.integers(0, 2**32 - 1))
 def test_a_random_hermitian_operator_gives_its_lowest_state(
-    length: int, is_complex: bool, seed: int
+    method: str, length: int, is_complex: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     dense = rng.standard_normal((2**length,) * 2)
@@ -48,12 +53,67 @@ def test_a_random_hermitian_operator_gives_its_lowest_state(
         dense = dense + 1j * rng.standard_normal(dense.shape)
     mpo = tnkit.mpo_from_dense(dense + dense.conj().T, 2)
     start = tnkit.random_mps(length, bond_dim=8, seed=rng)
-    result = tnkit.dmrg(mpo, start, truncation=tnkit.Truncation(max_bond=8), sweeps=60, krylov=12)
+    bond = tnkit.Truncation(max_bond=8)
+    result = tnkit.dmrg(mpo, start, truncation=bond, method=method, sweeps=60, krylov=12)
     lowest = np.linalg.eigvalsh(matrix(mpo))[0]
     assert result.energy == pytest.approx(lowest, abs=1e-6 * abs(lowest))
     assert result.energy >= lowest - 1e-9 * abs(lowest)  # variational
     assert tnkit.expectation(result.state, mpo) == pytest.approx(result.energy, abs=1e-8)
     assert tnkit.norm(result.state) == pytest.approx(1.0, abs=1e-10)
+
+
+def apart(length: int, reach: int) -> tnkit.MPO:
+    """Heisenberg chains interleaved: no term touches neighbours, as with spins up and down."""
+    builder = tnkit.OpSum()
+    for k in range(length - reach):
+        for name in ("Sx", "Sy", "Sz"):
+            builder.add(1.0, (name, k), (name, k + reach))
+    return builder.to_mpo(length)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("mpo", "start"),
+    [
+        pytest.param(heisenberg(10), [0, 1] * 5, id="neel"),
+        pytest.param(heisenberg(10), [0] * 5 + [1] * 5, id="one wall"),
+        pytest.param(ising(10, 0.7), [0] * 10, id="all up"),
+        pytest.param(apart(10, 2), [0, 0, 1, 1, 0, 0, 1, 1, 0, 1], id="two chains"),
+        pytest.param(apart(10, 3), [0, 0, 0, 1, 1, 1, 0, 0, 0, 1], id="three chains"),
+    ],
+)
+def test_a_product_state_is_no_trap(method: str, mpo: tnkit.MPO, start: list[int]) -> None:
+    """From bond 1 to the lowest state of the start's own sector, whatever the reach."""
+    psi = tnkit.basis_mps(start)
+    result = tnkit.dmrg(mpo, psi, truncation=tnkit.Truncation(max_bond=32), method=method)
+    dense = matrix(mpo)
+    sector = np.arange(len(dense)) == int("".join(map(str, start)), 2)
+    for _ in range(40):  # what the operator can reach from the start
+        sector = sector | (np.abs(dense) @ sector > 1e-12)
+    exact = np.linalg.eigvalsh(dense[np.ix_(sector, sector)])[0]
+    assert result.energy == pytest.approx(exact, abs=1e-9)
+    assert result.converged
+
+
+@pytest.mark.parametrize("expand", [None, 2, 30])
+def test_one_site_reaches_what_two_sites_reach(expand: int | None) -> None:
+    """At the same bond, in a state that nothing was cut from: as low or lower."""
+    mpo, bond = heisenberg(24), tnkit.Truncation(max_bond=20)
+    start = tnkit.basis_mps([0, 1] * 12)
+    two = tnkit.dmrg(mpo, start, truncation=bond, sweeps=8)
+    one = tnkit.dmrg(mpo, start, truncation=bond, method="one-site", expand=expand, sweeps=25)
+    assert one.energy < two.energy + 1e-8
+    assert max(one.state.bond_dims) == 20
+    energies = [record.energy for record in one.history]
+    assert all(b < a + 1e-7 for a, b in itertools.pairwise(energies))
+    assert one.energy == pytest.approx(tnkit.expectation(one.state, mpo), abs=1e-9)
+
+
+def test_one_site_without_expansion_keeps_its_bonds() -> None:
+    start = tnkit.random_mps(10, bond_dim=3, seed=0)
+    bond = tnkit.Truncation(max_bond=32)
+    found = tnkit.dmrg(heisenberg(10), start, truncation=bond, method="one-site", expand=0)
+    assert all(a <= b for a, b in zip(found.state.bond_dims, start.bond_dims, strict=True))
 
 
 def test_energies_are_those_of_the_reference(shared: Path) -> None:

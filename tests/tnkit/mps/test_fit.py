@@ -68,6 +68,19 @@ def test_the_fit_is_as_near_as_the_optimal_truncation(seed: int, bond: int) -> N
     assert found.error_bound == pytest.approx(gap, abs=1e-6)
 
 
+def test_a_schedule_limits_every_sweep_and_each_bond_is_told_of() -> None:
+    psi = tnkit.random_mps(8, bond_dim=8, seed=0)
+    states: list[tnkit.SweepState] = []
+    rules = [tnkit.Truncation(max_bond=bond) for bond in (2, 3, 5)]
+    start = tnkit.random_mps(8, bond_dim=2, seed=1)
+    tnkit.fit(psi, start, rules, sweeps=30, tolerance=1e-4, on_step=states.append)
+    assert len(rules) < len(states[-1].history) < 30
+    assert [record.max_bond for record in states[-1].history[:3]] == [2, 3, 5]
+    losses = [state.info.loss for state in states if state.info]
+    assert len(states) == len(states[-1].history) * len(tnkit.round_trip(8))
+    assert losses[-1] < losses[0] < 0.0
+
+
 def test_real_targets_stay_real() -> None:
     psi = tnkit.random_mps(5, bond_dim=3, seed=0)
     found = tnkit.fit([FitTarget(2.0, psi), FitTarget(-1.0, psi)], psi, ROOM)

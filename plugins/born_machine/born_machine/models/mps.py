@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from born_machine.data import Samples
 from born_machine.likelihood import log_likelihood
 from born_machine.observables import (
     MostProbable,
+    PairTables,
     log_marginals,
     most_probable_chain,
     pair_marginals,
@@ -25,22 +25,18 @@ from born_machine.observables import (
 from born_machine.ordering import site_order
 from tnkit import (
     MPS,
-    FormatError,
     Gauge,
     Truncation,
     canonicalize,
     compress,
-    entropy,
+    entanglement_spectra,
+    entropies,
     normalize,
-    read_archive,
     sample,
     verify,
-    write_archive,
 )
 
-__all__ = ["KIND", "MPSModel", "load_model", "model_from_state", "save_model"]
-
-KIND = "born-machine"
+__all__ = ["MPSModel", "model_from_state"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -64,6 +60,11 @@ class MPSModel:
     def parameters(self) -> int:
         """Number of stored numbers."""
         return sum(int(np.prod(array.shape)) for array in self.state.arrays)
+
+    @property
+    def bond_dims(self) -> tuple[int, ...]:
+        """The bond dimensions along the chain."""
+        return self.state.bond_dims
 
     def log_likelihood(
         self, samples: Samples, place: Callable[[Any], Any] = np.asarray
@@ -108,27 +109,21 @@ class MPSModel:
         tables = site_marginals(self.state.arrays)
         return [tables[site] for site in np.argsort(self.order)]
 
-    def mutual_information(self) -> npt.NDArray[np.float64]:
-        """Return I(f; g) in nats between all pairs of features; H(f) on the diagonal."""
-        single = self.marginals()
-        result = np.zeros((self.features, self.features))
-        for feature, p in enumerate(single):
-            result[feature, feature] = -(p[p > 0] * np.log(p[p > 0])).sum()
+    def pair_marginals(self) -> PairTables:
+        """Return p(x_f, x_g) of every pair f < g: tables (f, g)."""
+        pairs = {}
         for (i, j), joint in pair_marginals(self.state.arrays).items():
-            f, g = self.order[i], self.order[j]
-            there = joint > 1e-300
-            ratio = joint[there] / np.outer(single[f], single[g])[there]
-            result[f, g] = result[g, f] = max(0.0, float((joint[there] * np.log(ratio)).sum()))
-        return result
+            f, g = int(self.order[i]), int(self.order[j])
+            pairs[min(f, g), max(f, g)] = joint if f < g else joint.T
+        return pairs
 
     def entanglement(self) -> npt.NDArray[np.float64]:
         """Return the von Neumann entropy across each of the L - 1 bonds, in nats."""
-        psi = self.state
-        values = []
-        for bond in range(len(psi) - 1):  # the centre walks along: one QR and one SVD a bond
-            psi = canonicalize(psi, bond)
-            values.append(entropy(psi, bond))
-        return np.array(values)
+        return np.asarray(entropies(self.state), dtype=np.float64)
+
+    def spectra(self) -> tuple[npt.NDArray[np.float64], ...]:
+        """Return the Schmidt values across each of the L - 1 bonds, falling, sum s^2 = 1."""
+        return entanglement_spectra(self.state)
 
     def renyi2(self) -> float:
         """Return the Renyi-2 entropy of p in nats: -ln sum p^2."""
@@ -138,6 +133,23 @@ class MPSModel:
         """Return the model with its bonds truncated and its norm restored."""
         small = compress(self.state, truncation).state
         return model_from_state(small, self.order, self.dims)
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a file holds: JSON values, and arrays by name."""
+        arrays = {f"site_{k}": array for k, array in enumerate(self.state.arrays)}
+        return {"order": self.order.tolist(), "dims": list(self.dims)}, arrays
+
+    @classmethod
+    def from_parts(cls, about: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> MPSModel:
+        """Take what `parts` gave out of `about` and return the model; raise ValueError or so."""
+        state = MPS.from_arrays([arrays[f"site_{k}"] for k in range(len(arrays))])
+        order = site_order(np.asarray(about.pop("order")), len(state), None)
+        dims = tuple(int(d) for d in about.pop("dims"))
+        if tuple(dims[feature] for feature in order) != state.site_dims:
+            raise ValueError("its value counts do not fit its arrays")
+        state = MPS(state.arrays, state.sites, Gauge(0, len(state) - 1))
+        verify(state)
+        return cls(state, order, dims)
 
     def _to_features(self, sites: Samples) -> Samples:
         features = np.empty_like(sites)
@@ -153,26 +165,3 @@ def model_from_state(state: MPS, order: Order, dims: tuple[int, ...]) -> MPSMode
     kind = np.result_type(state.arrays[0].dtype, np.float64)
     exact = MPS.from_arrays([array.astype(kind) for array in state.arrays], sites=state.sites)
     return MPSModel(normalize(canonicalize(exact, 0)), order, dims)
-
-
-def save_model(path: str | os.PathLike[str], model: MPSModel, metadata: Mapping[str, Any]) -> None:
-    """Write the model and JSON `metadata` as one archive, atomically."""
-    arrays = {f"site_{k}": array for k, array in enumerate(model.state.arrays)}
-    about = {"order": model.order.tolist(), "dims": list(model.dims), **metadata}
-    write_archive(path, KIND, about, arrays)
-
-
-def load_model(path: str | os.PathLike[str]) -> tuple[MPSModel, dict[str, Any]]:
-    """Return the model and metadata of a file; raise `FormatError` where it is not one."""
-    metadata, arrays = read_archive(path, KIND)
-    try:
-        state = MPS.from_arrays([arrays[f"site_{k}"] for k in range(len(arrays))])
-        order = site_order(np.asarray(metadata.pop("order")), len(state), None)
-        dims = tuple(int(d) for d in metadata.pop("dims"))
-        if tuple(dims[feature] for feature in order) != state.site_dims:
-            raise ValueError("its value counts do not fit its arrays")
-        state = MPS(state.arrays, state.sites, Gauge(0, len(state) - 1))
-        verify(state)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise FormatError(f"{os.fspath(path)}: not a Born machine ({error})") from None
-    return MPSModel(state, order, dims), metadata

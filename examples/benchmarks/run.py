@@ -1,0 +1,143 @@
+"""Train one row of a table: ``python examples/benchmarks/run.py ROW [--seed 0]``.
+
+A row of `rows.toml` names a data set and the parameters of a `BornMachine`. Training sees the
+training set, stopping and every choice the validation set (held out of the training set where a
+set brings none); the test set is scored once, at the end. A checkpoint after every sweep lets an
+interrupted row go on where it stopped. The result is one JSON in docs/results: settings, seed,
+versions, seconds, NLL in nats a sample with its standard error, and the history.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sets import load_set
+
+from born_machine import BornMachine
+from born_machine.augment import ImageShifts
+from born_machine.checkpoint import load_checkpoint, record_to_json, save_checkpoint
+from tnkit import atomic_file
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parents[1] / "docs" / "results"
+PARTS = ("train", "validation", "test")
+
+
+def read_rows() -> dict[str, dict[str, Any]]:
+    """Return every row, the defaults of its table filled in."""
+    with (HERE / "rows.toml").open("rb") as file:
+        tables = tomllib.load(file)
+    rows = {}
+    for table, about in tables.items():
+        for name, row in about["rows"].items():
+            settings = about.get("settings", {}) | row.get("settings", {})
+            rows[name] = {"table": table, "data": row["data"], "settings": settings}
+    return rows
+
+
+def machine_of(settings: dict[str, Any], image_shape: Any, seed: int) -> BornMachine:
+    """Return the machine of a row; "shifts" says how images are shifted anew every sweep."""
+    settings = dict(settings)
+    shifts = settings.pop("shifts", None)
+    if shifts is not None:
+        settings["augment"] = ImageShifts(image_shape, **shifts)
+    start, stop = settings.pop("learning_rates", (None, None))
+    if start is not None:  # falls geometrically from sweep to sweep
+        settings["learning_rate"] = list(np.geomspace(start, stop, settings["sweeps"]))
+    return BornMachine(image_shape=image_shape, random_state=seed, **settings)
+
+
+def run_row(name: str, seed: int) -> dict[str, Any]:
+    """Train and score a row; return what its JSON holds."""
+    row = read_rows()[name]
+    data = load_set(row["data"])
+    machine = machine_of(row["settings"], data.image_shape, seed)
+    checkpoint = RESULTS / f".{name}-seed{seed}.checkpoint.npz"
+    resume, before = None, 0.0
+    if checkpoint.exists():
+        resume, about = load_checkpoint(checkpoint)
+        if about["settings"] != row["settings"]:
+            raise SystemExit(f"{checkpoint} was made with other settings; remove it to start anew")
+        before = about["seconds"]
+    began = time.perf_counter()
+
+    def keep(state: Any) -> None:
+        seconds = before + time.perf_counter() - began
+        save_checkpoint(checkpoint, state, {"settings": row["settings"], "seconds": seconds})
+        record = state.history[-1]
+        validation = "" if record.nll_validation is None else f" / {record.nll_validation:.3f}"
+        print(
+            f"sweep {record.sweep:3d}  NLL {record.nll_train:.3f}{validation}  bond "
+            f"{record.max_bond} (mean {record.mean_bond:.1f})  {seconds:.0f} s",
+            flush=True,
+        )
+
+    machine.fit(data.train, validation=data.validation, resume=resume, on_sweep=keep)
+    seconds = before + time.perf_counter() - began
+    train, validation = data.train, data.validation
+    if len(machine.validation_rows_):
+        validation = train[machine.validation_rows_]
+        train = np.delete(train, machine.validation_rows_, axis=0)
+    nll: dict[str, Any] = {}
+    for part, samples in zip(PARTS, (train, validation, data.test), strict=True):
+        if samples is not None:
+            scores = -machine.score_samples(samples)
+            error = float(scores.std(ddof=1) / np.sqrt(len(scores)))
+            nll[part] = {"nll": float(scores.mean()), "error": error, "samples": len(scores)}
+    found = {
+        "row": name,
+        "seed": seed,
+        **row,
+        "order": machine.order_name_,
+        "nll": nll,
+        "seconds": round(seconds, 1),
+        "sweeps": len(machine.history_) - 1,
+        "best_sweep": machine.best_sweep_,
+        "versions": {n: version(n) for n in ("tnkit", "tnkit-born-machine", "numpy")},
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, one thread" if _single() else platform.machine(),
+        "history": [record_to_json(record) for record in machine.history_],
+    }
+    with atomic_file(RESULTS / f"{name}-seed{seed}.json") as file:
+        file.write(json.dumps(found, indent=1).encode())
+    checkpoint.unlink(missing_ok=True)
+    return found
+
+
+def _single() -> bool:
+    import os
+
+    return os.environ.get("OMP_NUM_THREADS") == "1"
+
+
+def main() -> None:
+    """Run the rows asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("row", nargs="*", help="rows of rows.toml; none lists them")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rows = read_rows()
+    if not options.row:
+        for name, row in rows.items():
+            print(f"{name:32} {row['table']:16} {row['data']}")
+        return
+    for name in options.row:
+        if name not in rows:
+            raise SystemExit(f"no row {name!r}; run without arguments for the list")
+    RESULTS.mkdir(exist_ok=True)
+    for name in options.row:
+        found = run_row(name, options.seed)
+        for part, value in found["nll"].items():
+            print(f"{name} {part}: {value['nll']:.3f} +- {value['error']:.3f} nats a sample")
+
+
+if __name__ == "__main__":
+    main()

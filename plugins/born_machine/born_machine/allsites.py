@@ -1,0 +1,98 @@
+"""All-site training: batches of samples, and an optimiser of torch's on every array at once."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from born_machine.module import BornModule
+from born_machine.settings import Settings
+from born_machine.sweeper import Fuel, Memory, OnStep, Place
+from tnkit import MPS, ArgumentError, StepInfo
+
+__all__ = ["AllSiteSweeper"]
+
+
+class AllSiteSweeper:
+    """A sweep is `steps` passes over the samples in batches drawn afresh; bonds stay as they are.
+
+    The optimiser's own arrays travel in the memory, so that a resumed run goes on exactly. Raises
+    `ArgumentError` for a name that is no optimiser, one whose state is no arrays (LBFGS), and
+    samples with gaps.
+    """
+
+    def __init__(self, fuel: Fuel, settings: Settings, *, place: Place = np.asarray) -> None:
+        kind = getattr(torch.optim, settings.optimizer, None)
+        if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
+            raise ArgumentError(
+                f"optimizer must name a class of torch.optim such as Adam or SGD, "
+                f"got {settings.optimizer!r}"
+            )
+        self._fuel = fuel
+        self._settings = settings
+        self._kind: Any = kind
+        home = place(np.zeros(1))
+        self._device = "cpu" if isinstance(home, np.ndarray) else home.device
+
+    def __call__(
+        self, state: MPS, memory: Memory, number: int, scale: float, on_step: OnStep | None
+    ) -> tuple[MPS, Memory, list[StepInfo]]:
+        """Go over the samples; see `Sweeper`."""
+        settings = self._settings
+        values = self._fuel(number)
+        if (values < 0).any():
+            raise ArgumentError("method='all-site' takes no gaps; use 'two-site' for them")
+        samples = torch.as_tensor(values.astype(np.int64), device=self._device)
+        arrays = [torch.as_tensor(np.array(a), device=self._device) for a in state.arrays]
+        module = BornModule(arrays)
+        rate = scale * settings.at(number).learning_rate
+        optimizer = self._kind(module.parameters(), lr=rate)
+        _restore(optimizer, memory)
+        rng = np.random.default_rng((settings.seed, number, 1))
+        batch = settings.batch_size or len(samples)
+        bond = max(state.bond_dims, default=1)
+        infos = []
+        for _ in range(settings.steps):
+            shuffled = torch.as_tensor(rng.permutation(len(samples)), device=self._device)
+            for step, rows in enumerate(shuffled.split(batch)):
+                began = time.perf_counter()
+                optimizer.zero_grad()
+                nll = -module(samples[rows]).mean()
+                nll.backward()
+                optimizer.step()
+                seconds = time.perf_counter() - began
+                infos.append(StepInfo(step, True, nll.detach(), bond, 0.0, seconds))
+                if on_step is not None:
+                    on_step(number, infos[-1])
+        trained = [array.detach().cpu().numpy() for array in module.arrays]
+        return MPS.from_arrays(trained, sites=state.sites), _kept(optimizer), infos
+
+
+def _kept(optimizer: torch.optim.Optimizer) -> Memory:
+    """Return the optimiser's state as arrays by name."""
+    kept = {}
+    for number, entries in optimizer.state_dict()["state"].items():
+        for name, value in entries.items():
+            if value is None:
+                continue
+            if not isinstance(value, torch.Tensor | int | float):
+                raise ArgumentError(
+                    f"{type(optimizer).__name__} keeps a {type(value).__name__} ({name}) that no "
+                    "checkpoint can hold; use another optimiser"
+                )
+            kept[f"{number}_{name}"] = torch.as_tensor(value).detach().cpu().numpy()
+    return kept
+
+
+def _restore(optimizer: torch.optim.Optimizer, memory: Memory) -> None:
+    """Put back what `_kept` took."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, array in memory.items():
+        number, _, name = key.partition("_")
+        state.setdefault(int(number), {})[name] = torch.as_tensor(np.array(array))
+    if state:
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,255 @@
+"""From checked samples and settings to a trained model: orders, starts, one machine or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from born_machine.augment import along_order
+from born_machine.checkpoint import (
+    AnyCheckpoint,
+    Checkpoint,
+    MixtureCheckpoint,
+    SweepRecord,
+    members_of,
+)
+from born_machine.curves import Order
+from born_machine.data import Samples
+from born_machine.mixing import mixture_orders, mixture_weights, train_mixture
+from born_machine.models.mixture import MixtureModel
+from born_machine.models.mps import MPSModel, model_from_state
+from born_machine.models.protocol import Model
+from born_machine.ordering import CANDIDATES, image_order, site_order
+from born_machine.settings import Settings
+from born_machine.start import start_state, state_like
+from born_machine.sweeper import OnStep, Place
+from born_machine.train import Augment, train
+from tnkit import MPS, ArgumentError
+
+__all__ = [
+    "Plan",
+    "chains_of",
+    "choose_orders",
+    "first_starts",
+    "fit_chains",
+    "held_out_rows",
+    "one_more_sweep",
+    "order_list",
+    "starts_from",
+    "with_states",
+]
+
+_SMALLEST_SPLIT = 500  # below this many samples, holding some out costs more than it tells
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is trained on what: all in feature order.
+
+    training, validation: (sample, feature), negative where missing; validation may be empty. fuel:
+    what the gradients see where that differs. orders: one a machine.
+    """
+
+    training: Samples
+    validation: Samples
+    dims: tuple[int, ...]
+    settings: Settings
+    orders: tuple[Order, ...]
+    fuel: Samples | None = None
+    augment: Augment | None = None
+    weights: str = "uniform"
+    place: Place = np.asarray
+
+
+def fit_chains(
+    plan: Plan,
+    start: Sequence[MPS] | AnyCheckpoint,
+    *,
+    on_step: OnStep | None = None,
+    on_sweep: Callable[[AnyCheckpoint], None] | None = None,
+) -> tuple[AnyCheckpoint, Model]:
+    """Train the machines of a plan; return where training ended, and the model of the best states.
+
+    start: one state a machine in its site order, or a checkpoint of the same plan: `ArgumentError`
+    where it is of another number of machines.
+    """
+    held_out = plan.validation if len(plan.validation) else None
+    begun = members_of(start) if isinstance(start, Checkpoint | MixtureCheckpoint) else start
+    if len(begun) != len(plan.orders):
+        raise ArgumentError(
+            f"the start is of {len(begun)} machines, n_machines is {len(plan.orders)}"
+        )
+    result: AnyCheckpoint
+    if len(plan.orders) == 1:
+        (order,) = plan.orders
+        result = train(
+            plan.training[:, order],
+            None if held_out is None else held_out[:, order],
+            tuple(plan.dims[feature] for feature in order),
+            plan.settings,
+            start=begun[0],
+            fuel=None if plan.fuel is None else plan.fuel[:, order],
+            augment=None if plan.augment is None else along_order(plan.augment, order),
+            place=plan.place,
+            on_step=on_step,
+            on_sweep=on_sweep,
+        )
+    else:
+        result = train_mixture(
+            plan.training,
+            held_out,
+            plan.dims,
+            plan.settings,
+            orders=plan.orders,
+            start=start if isinstance(start, MixtureCheckpoint) else _states(start),
+            weights=plan.weights,
+            fuel=plan.fuel,
+            augment=plan.augment,
+            place=plan.place,
+            on_step=on_step,
+            on_sweep=on_sweep,
+        )
+    return result, _model(plan, [member.best for member in members_of(result)])
+
+
+def _states(start: Sequence[MPS] | Checkpoint) -> Sequence[MPS]:
+    assert not isinstance(start, Checkpoint)
+    return start
+
+
+def _model(plan: Plan, states: Sequence[MPS]) -> Model:
+    chains = tuple(
+        model_from_state(state, order, plan.dims)
+        for state, order in zip(states, plan.orders, strict=True)
+    )
+    if len(chains) == 1:
+        return chains[0]
+    known = plan.validation >= 0
+    filled = np.where(known, plan.validation, 0)
+    logs = [c.log_marginal(filled, known) if len(filled) else None for c in chains]
+    return MixtureModel(chains, mixture_weights(plan.weights, logs))
+
+
+def first_starts(plan: Plan, rng: np.random.Generator) -> list[MPS]:
+    """Return the state each machine starts from, as `settings.start` names it."""
+    fuel = plan.training if plan.fuel is None else plan.fuel
+    return [
+        start_state(fuel[:, order], tuple(plan.dims[f] for f in order), plan.settings, rng)
+        for order in plan.orders
+    ]
+
+
+def starts_from(model: Model, settings: Settings) -> list[MPS]:
+    """Return the states of a trained model's chains as starts in the dtype of `settings`."""
+    return [state_like(chain.state, settings) for chain in chains_of(model)]
+
+
+def chains_of(model: Model) -> tuple[MPSModel, ...]:
+    """Return the chains a model is made of; `ArgumentError` where it is made of other things."""
+    parts = model.components if isinstance(model, MixtureModel) else (model,)
+    chains = tuple(part for part in parts if isinstance(part, MPSModel))
+    if len(chains) < len(parts):
+        raise ArgumentError(f"cannot train on from a {type(model).__name__} of other models")
+    return chains
+
+
+def choose_orders(
+    order: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]],
+    machines: int,
+    plan: Plan,
+    image_shape: tuple[int, int] | None,
+) -> tuple[str, tuple[Order, ...]]:
+    """Return the name of the site order and one permutation a machine.
+
+    order: as BornMachine takes it; a list of names or permutations gives each machine its own.
+    "auto" without an image tries all candidates; each trains for three sweeps at a bond of at most
+    8, and the lowest NLL wins, on validation samples where there are any. At most 2,000 training
+    samples are used.
+    """
+    training = plan.training
+    features = training.shape[1]
+    several = order_list(order)
+    if several is not None:
+        if len(several) != machines:
+            raise ArgumentError(f"{len(several)} orders were given, n_machines is {machines}")
+        found = [site_order(one, features, image_shape, training) for one in several]
+        return "list", tuple(found)
+    name = order if isinstance(order, str) else "permutation"
+    if name == "auto" and image_shape is not None:
+        name = image_order(image_shape)
+    elif name == "auto":
+        name = _best_candidate(plan)
+    one = order if name == "permutation" else name
+    if machines == 1:
+        return name, (site_order(one, features, image_shape, training),)  # type: ignore[arg-type]
+    return name, tuple(
+        mixture_orders(one, machines, image_shape, training, plan.settings.seed)  # type: ignore[arg-type]
+    )
+
+
+def order_list(order: object) -> Sequence[str | Sequence[int]] | None:
+    """Return the orders where several were given, None where `order` is one."""
+    if isinstance(order, str) or not isinstance(order, Sequence | np.ndarray) or not len(order):
+        return None
+    return list(order) if isinstance(order[0], str | Sequence | np.ndarray) else None
+
+
+def _best_candidate(plan: Plan) -> str:
+    features = plan.training.shape[1]
+    if features < 3:
+        return "given"
+    settings = plan.settings
+    short = replace(
+        settings,
+        max_bond=min(8, settings.largest_bond),
+        sweeps=3,
+        patience=0,
+    )
+    trials: dict[str, float] = {}
+    for name in CANDIDATES:
+        order = site_order(name, features, None, plan.training)
+        trial = replace(plan, training=plan.training[:2000], settings=short, orders=(order,))
+        trial = replace(trial, fuel=None, augment=None, place=np.asarray)
+        result, _ = fit_chains(trial, first_starts(trial, np.random.default_rng(0)))
+        trials[name] = result.history[result.best_sweep].watched
+    return min(trials, key=lambda candidate: trials[candidate])
+
+
+def held_out_rows(
+    fraction: float | str, samples: int, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    """Return the rows held out for validation; `ArgumentError` for what is no share."""
+    if fraction == "auto":
+        share = 0.1 if samples >= _SMALLEST_SPLIT else 0.0
+    elif isinstance(fraction, int | float) and not isinstance(fraction, bool):
+        share = float(fraction)
+    else:
+        share = -1.0
+    if not 0.0 <= share < 1.0:
+        raise ArgumentError(
+            f"validation_fraction must lie in [0, 1) or be 'auto', got {fraction!r}"
+        )
+    count = min(round(share * samples), samples - 1)
+    return np.sort(rng.permutation(samples)[:count])
+
+
+def one_more_sweep(
+    plan: Plan, states: Sequence[MPS], history: tuple[SweepRecord, ...]
+) -> AnyCheckpoint:
+    """Return where one sweep more from `states` ends; what came before is only remembered."""
+    last = len(history) - 1
+    members = tuple(Checkpoint(state, state, last, history) for state in states)
+    start = members[0] if len(members) == 1 else MixtureCheckpoint(members, history)
+    return fit_chains(plan, start)[0]
+
+
+def with_states(model: Model, states: Sequence[MPS]) -> Model:
+    """Return the model with these states in its chains, its orders and weights as they were."""
+    chains = tuple(
+        model_from_state(state, chain.order, chain.dims)
+        for state, chain in zip(states, chains_of(model), strict=True)
+    )
+    return replace(model, components=chains) if isinstance(model, MixtureModel) else chains[0]

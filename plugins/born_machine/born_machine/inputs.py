@@ -1,0 +1,127 @@
+"""What a user hands in, checked: samples with gaps, value counts, image shape, seed, device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from born_machine.data import Samples, check_samples
+from tnkit import ArgumentError, SizeError
+
+__all__ = [
+    "MISSING",
+    "generator",
+    "image_shape_of",
+    "read_samples",
+    "resolve_device",
+    "thread_limit",
+    "value_counts",
+]
+
+MISSING = ("raise", "marginalise")
+
+
+def read_samples(
+    X: Any, missing: str, *, features: int | None = None, dims: tuple[int, ...] | None = None
+) -> Samples:
+    """Return `X` as (sample, feature) integers, -1 where missing; raises as `check_samples`.
+
+    missing: "raise" takes NaN and negative numbers for errors, "marginalise" takes NaN and -1 for
+    gaps.
+    """
+    if missing not in MISSING:
+        raise ArgumentError(f"missing must be one of {', '.join(MISSING)}, got {missing!r}")
+    if missing == "raise" or hasattr(X, "tocsr"):
+        return check_samples(X, features=features, dims=dims)
+    values = np.asarray(X)
+    if values.dtype.kind == "O":
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError):
+            return check_samples(X, features=features, dims=dims)  # says what is wrong
+    if values.dtype.kind not in "if":
+        return check_samples(values, features=features, dims=dims)
+    gaps = (values == -1) | np.isnan(values)
+    samples = check_samples(np.where(gaps, 0, values), features=features, dims=dims)
+    if not gaps.any():
+        return samples
+    signed: Samples = samples.astype(np.int16 if samples.dtype == np.uint8 else np.int64)
+    signed[gaps.reshape(samples.shape)] = -1
+    return signed
+
+
+def value_counts(levels: int | Sequence[int] | None, samples: Samples) -> tuple[int, ...]:
+    """Return how many values each feature takes: as given, or as found but at least 2."""
+    found = samples.max(axis=0).astype(int) + 1
+    if levels is None:
+        return tuple(int(d) for d in np.maximum(found, 2))
+    dims = np.asarray(levels)
+    if dims.dtype.kind not in "iu" or dims.ndim > 1 or (dims.ndim and len(dims) != len(found)):
+        raise ArgumentError(
+            f"levels must be a whole number or one for each of {len(found)} features, "
+            f"got {levels!r}"
+        )
+    if dims.size and dims.min() < 1:
+        raise ArgumentError(f"levels must be at least 1, got {levels!r}")
+    dims = np.broadcast_to(dims, found.shape)
+    if (dims < found).any():
+        feature = int(np.flatnonzero(dims < found)[0])
+        raise ArgumentError(
+            f"feature {feature} holds the value {found[feature] - 1}, but levels allows "
+            f"0 to {int(dims[feature]) - 1}"
+        )
+    return tuple(int(d) for d in dims)
+
+
+def image_shape_of(
+    given: tuple[int, int] | None, shape: tuple[int, ...], features: int
+) -> tuple[int, int] | None:
+    """Return (height, width) of what the data says it is, None where it is no image."""
+    found = (shape[1], shape[2]) if len(shape) == 3 else None
+    if given is None:
+        return found
+    sides = tuple(given) if isinstance(given, Sequence) else ()
+    if len(sides) != 2 or not all(isinstance(s, int | np.integer) and s > 0 for s in sides):
+        raise ArgumentError(f"image_shape must be (height, width), got {given!r}")
+    if found is not None and found != sides:
+        raise SizeError(f"the images are {found[0]} x {found[1]}, image_shape says {given}")
+    if sides[0] * sides[1] != features:
+        raise SizeError(
+            f"image_shape {given} has {sides[0] * sides[1]} pixels, the data {features} features"
+        )
+    return (int(sides[0]), int(sides[1]))
+
+
+def generator(random_state: int | None) -> np.random.Generator:
+    """Return a generator of the seed; `ArgumentError` for what is no seed."""
+    try:
+        return np.random.default_rng(random_state)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(
+            f"random_state must be a whole number from 0 up, got {random_state!r} ({error})"
+        ) from None
+
+
+def thread_limit(max_bond: int) -> int | None:
+    """Return how many BLAS threads to use: two on matrices this small are slower than one."""
+    return 1 if max_bond <= 128 else None
+
+
+def resolve_device(device: str) -> tuple[str, Callable[[Any], Any]]:
+    """Return the device's name and what puts a NumPy array there (NumPy itself on the CPU)."""
+    if device == "cpu":
+        return "cpu", np.asarray
+    if not isinstance(device, str) or not (device == "auto" or device.split(":")[0] == "cuda"):
+        raise ArgumentError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+    import torch
+
+    if device == "auto" and not torch.cuda.is_available():
+        return "cpu", np.asarray
+    name = "cuda" if device == "auto" else device
+    number = name.partition(":")[2]
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (number and not number.isdigit()) or int(number or 0) >= count:
+        raise ArgumentError(f"device {device!r} is not here: this machine has {count} CUDA devices")
+    return name, lambda array: torch.as_tensor(np.ascontiguousarray(array), device=name)

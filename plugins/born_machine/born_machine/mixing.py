@@ -1,0 +1,159 @@
+"""Machines trained side by side, each in a site order of its own, and their mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from born_machine.augment import along_order
+from born_machine.checkpoint import Checkpoint, MixtureCheckpoint, SweepRecord
+from born_machine.curves import Order, variations
+from born_machine.data import Samples
+from born_machine.models.mixture import fitted_weights, log_mean
+from born_machine.ordering import CURVES, LEARNED, site_order
+from born_machine.settings import Settings
+from born_machine.sweeper import OnStep, Place
+from born_machine.train import Augment, Logs, Scorer, SweepFuel, checkpoints, make_sweeper
+from tnkit import MPS, ArgumentError
+
+__all__ = ["WEIGHTS", "member_settings", "mixture_orders", "mixture_weights", "train_mixture"]
+
+WEIGHTS = ("uniform", "fitted")
+
+
+def mixture_orders(
+    order: str | Sequence[int],
+    machines: int,
+    image_shape: tuple[int, int] | None,
+    samples: Samples,
+    seed: int,
+) -> list[Order]:
+    """Return a site order for each machine, from the name of one.
+
+    "raster", "snake", "hilbert": the `variations` of the curve. "linkage", "path" and "chow-liu":
+    learned from all samples, then from samples drawn with replacement. "given" and a permutation:
+    the same for all, which then differ by their random start. samples: (sample, feature). Raises
+    `ArgumentError` for more machines than a curve has variations.
+    """
+    if isinstance(order, str) and order in CURVES and image_shape is not None:
+        found = variations(CURVES[order], *image_shape, machines)
+        if machines > len(found):
+            raise ArgumentError(
+                f"{order} has {len(found)} variations on this image, n_machines is {machines}; "
+                "give a list of orders"
+            )
+        return list(found)
+    orders = [site_order(order, samples.shape[1], image_shape, samples)]
+    for number in range(1, machines):
+        drawn = samples
+        if isinstance(order, str) and order in LEARNED:
+            rng = np.random.default_rng((seed, number))
+            drawn = samples[rng.integers(0, len(samples), len(samples))]
+        orders.append(site_order(order, samples.shape[1], image_shape, drawn))
+    return orders
+
+
+def member_settings(settings: Settings, number: int) -> Settings:
+    """Return the settings of one machine: as given but for a seed of its own."""
+    seed = int(np.random.SeedSequence((settings.seed, number)).generate_state(1)[0])
+    return replace(settings, seed=seed)
+
+
+def train_mixture(
+    samples: Samples,
+    validation: Samples | None,
+    dims: tuple[int, ...],
+    settings: Settings,
+    *,
+    orders: Sequence[Order],
+    start: Sequence[MPS] | MixtureCheckpoint,
+    weights: str = "uniform",
+    fuel: Samples | None = None,
+    augment: Augment | None = None,
+    place: Place = np.asarray,
+    on_step: OnStep | None = None,
+    on_sweep: Callable[[MixtureCheckpoint], None] | None = None,
+) -> MixtureCheckpoint:
+    """Train one machine an order side by side, a sweep of each in turn, until all have stopped.
+
+    samples, validation, fuel and the hook `augment` speak of features here, start of sites. Each
+    machine stops and keeps its best by its own watched NLL; the history is that of the mixture of
+    the best so far. Environments are rebuilt at every sweep, so that the memory is that of one
+    machine. start: states, or the checkpoint of a run that goes on exactly as if never stopped.
+    """
+    begun: list[MPS | Checkpoint] = []
+    begun += start.members if isinstance(start, MixtureCheckpoint) else start
+    history = start.history if isinstance(start, MixtureCheckpoint) else ()
+    members = list(start.members) if isinstance(start, MixtureCheckpoint) else []
+    trained_on = samples if fuel is None else fuel
+    scorers, running = [], []
+    for number, (order, first) in enumerate(zip(orders, begun, strict=True)):
+        own = member_settings(settings, number)
+        held_out = None if validation is None else validation[:, order]
+        scorer = Scorer(samples[:, order], held_out, place)
+        hook = None if augment is None else along_order(augment, order)
+        source = SweepFuel(trained_on[:, order], own, hook)
+        site_dims = tuple(dims[feature] for feature in order)
+        sweeper = make_sweeper(source, site_dims, own, place=place, keep_open=False)
+        scorers.append(scorer)
+        running.append(checkpoints(first, scorer, sweeper, own, on_step=on_step))
+    logs: list[tuple[MPS, tuple[Logs, Logs | None]] | None] = [None] * len(running)
+    while True:
+        done = [next(one, None) for one in running]  # one that has stopped yields no more
+        if all(checkpoint is None for checkpoint in done):
+            return MixtureCheckpoint(tuple(members), history)
+        for number, new in enumerate(done):
+            if new is not None:
+                members[number : number + 1] = [new]
+        for number, member in enumerate(members):
+            known = logs[number]
+            if known is None or known[0] is not member.best:
+                logs[number] = member.best, scorers[number](member.best)
+        scores = [entry[1] for entry in logs if entry is not None]
+        seconds = sum(new.history[-1].seconds for new in done if new is not None)
+        history = (*history, _record(members, scores, weights, len(history), seconds))
+        checkpoint = MixtureCheckpoint(tuple(members), history)
+        if on_sweep is not None:
+            on_sweep(checkpoint)
+
+
+def mixture_weights(kind: str, validation: Sequence[Logs | None]) -> tuple[float, ...]:
+    """Return equal weights, or those of highest likelihood on the validation samples.
+
+    validation: ln p(x) of the held-out samples, an array a machine. Raises `ArgumentError` where
+    there are none to fit to.
+    """
+    if kind not in WEIGHTS:
+        raise ArgumentError(f"mixture_weights must be one of {', '.join(WEIGHTS)}, got {kind!r}")
+    if kind == "uniform":
+        return (1.0 / len(validation),) * len(validation)
+    logs = [one for one in validation if one is not None]
+    if len(logs) < len(validation):
+        raise ArgumentError(
+            "mixture_weights='fitted' needs validation samples; set validation_fraction"
+        )
+    return fitted_weights(logs)
+
+
+def _record(
+    members: Sequence[Checkpoint],
+    scores: Sequence[tuple[Logs, Logs | None]],
+    kind: str,
+    number: int,
+    seconds: float,
+) -> SweepRecord:
+    held_out = [validation for _, validation in scores]
+    weights = mixture_weights(kind, held_out)
+    bonds = [bond for member in members for bond in member.best.bond_dims]
+    validation = [one for one in held_out if one is not None]
+    return SweepRecord(
+        sweep=number,
+        nll_train=-float(log_mean([train for train, _ in scores], weights).mean()),
+        nll_validation=-float(log_mean(validation, weights).mean()) if validation else None,
+        max_bond=max(bonds, default=1),
+        mean_bond=float(np.mean(bonds)) if bonds else 1.0,
+        discarded_weight=max(member.history[-1].discarded_weight for member in members),
+        seconds=seconds,
+    )

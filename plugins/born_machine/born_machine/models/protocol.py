@@ -1,0 +1,145 @@
+"""What every model answers, whatever it is made of; and answers that follow from those."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from born_machine.data import Samples
+from born_machine.observables import MostProbable, PairTables
+from tnkit import ArgumentError, Truncation
+
+__all__ = ["Model", "expectation", "joint_marginal", "log_conditional", "refuse_impossible"]
+
+
+class Model(Protocol):
+    """An exact distribution over integer features; all in the features' own order, in nats.
+
+    A new kind of model is one file in this folder with a class of these members, and one row in
+    `born_machine.models.storage`; scoring, sampling, completion, saving and the estimator's
+    questions then work for it. samples: (sample, feature) integers, checked by the caller; known:
+    boolean of that shape, True = given.
+    """
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Values each feature takes."""
+
+    @property
+    def features(self) -> int:
+        """Number of features."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of stored numbers."""
+
+    @property
+    def bond_dims(self) -> tuple[int, ...]:
+        """All bond dimensions, for reports."""
+
+    def log_likelihood(
+        self, samples: Samples, place: Callable[[Any], Any] = np.asarray
+    ) -> npt.NDArray[np.float64]:
+        """Return ln p(x) of every sample; -inf where p(x) = 0."""
+
+    def log_marginal(
+        self, samples: Samples, known: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float64]:
+        """Return ln p(known part) of every sample, all else summed over."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Samples:
+        """Draw `n` independent samples."""
+
+    def complete(
+        self, samples: Samples, known: npt.NDArray[np.bool_], rng: np.random.Generator
+    ) -> Samples:
+        """Draw the unknown features of every sample given its known ones."""
+
+    def most_probable(
+        self, samples: Samples, known: npt.NDArray[np.bool_], beam: int
+    ) -> MostProbable:
+        """Search the most probable completion of every sample, with a bound."""
+
+    def marginals(self) -> list[npt.NDArray[np.float64]]:
+        """Return p(x_f) of every feature."""
+
+    def pair_marginals(self) -> PairTables:
+        """Return p(x_f, x_g) of every pair f < g: tables (f, g)."""
+
+    def renyi2(self) -> float:
+        """Return the Renyi-2 entropy -ln sum p^2, exactly, or raise where that is out of reach."""
+
+    def compressed(self, truncation: Truncation) -> Self:
+        """Return the model with its bonds truncated, normalised again."""
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a file holds: JSON values, and arrays by name."""
+
+
+def joint_marginal(model: Model, features: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Return p(x_f, x_g, ...) of a few features as an array (values of f, values of g, ...).
+
+    Exact. Raises `ArgumentError` for a feature that is not there or named twice. Cost: one
+    `log_marginal` for each of the entries.
+    """
+    chosen = [int(f) for f in features]
+    wrong = [f for f in chosen if not 0 <= f < model.features]
+    if wrong or len(set(chosen)) != len(chosen):
+        raise ArgumentError(
+            f"features must be different numbers from 0 to {model.features - 1}, "
+            f"got {list(features)}"
+        )
+    shape = tuple(model.dims[f] for f in chosen)
+    values = np.array(list(itertools.product(*map(range, shape))), dtype=np.int64)
+    samples = np.zeros((len(values), model.features), dtype=np.int64)
+    samples[:, chosen] = values.reshape(len(values), len(chosen))
+    known = np.zeros(samples.shape, dtype=bool)
+    known[:, chosen] = True
+    return np.exp(model.log_marginal(samples, known)).reshape(shape)
+
+
+def log_conditional(
+    model: Model,
+    samples: Samples,
+    wanted: npt.NDArray[np.bool_],
+    known: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
+    """Return ln p(wanted part | known part) of every sample, all else summed over, exactly.
+
+    `ArgumentError` names the samples whose known part is impossible.
+    """
+    evidence = model.log_marginal(samples, known)
+    refuse_impossible(evidence)
+    return model.log_marginal(samples, wanted | known) - evidence
+
+
+def refuse_impossible(evidence: npt.NDArray[np.float64]) -> None:
+    """Raise `ArgumentError` naming the samples with ln p(known part) = -inf."""
+    if np.isneginf(evidence).any():
+        numbers = ", ".join(map(str, np.flatnonzero(np.isneginf(evidence))[:5]))
+        raise ArgumentError(
+            f"the known part of sample {numbers} has probability zero under the model; "
+            "nothing can be said given it"
+        )
+
+
+def expectation(model: Model, functions: Mapping[tuple[int, ...], Any]) -> float:
+    """Return the mean of a sum of local functions under p, exactly.
+
+    functions: for each tuple of features (f, g, ...) a table (values of f, values of g, ...).
+    """
+    total = 0.0
+    for features, table in functions.items():
+        joint = joint_marginal(model, features)
+        values = np.asarray(table, dtype=np.float64)
+        if values.shape != joint.shape:
+            raise ArgumentError(
+                f"the function of features {features} must be a table of shape {joint.shape}, "
+                f"got {values.shape}"
+            )
+        total += float((joint * values).sum())
+    return total

@@ -1,0 +1,146 @@
+"""One sweep over the bonds: the Born machine's problem, handed to tnkit's sweep driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from born_machine.amplitude import bond_orders
+from born_machine.data import Samples
+from born_machine.missing import GapProblem, gap_problem
+from born_machine.problem import LikelihoodProblem
+from born_machine.settings import Settings
+from born_machine.update import StepRule
+from tnkit import (
+    MPS,
+    StepInfo,
+    Zipper,
+    close_zipper,
+    one_site,
+    open_zipper,
+    round_trip,
+    sweep,
+    two_site,
+)
+
+__all__ = ["BondSweeper", "Fuel", "Memory", "OnStep", "Place", "Sweeper", "on_host", "placed"]
+
+Place: TypeAlias = Callable[[Any], Any]
+OnStep: TypeAlias = Callable[[int, StepInfo], None]
+Memory: TypeAlias = dict[str, Any]
+"""Arrays by name that a method carries from sweep to sweep beside the state."""
+
+
+class Fuel(Protocol):
+    """What a sweep trains on."""
+
+    def __call__(self, number: int) -> Samples:
+        """Return the samples (sample, site) of sweep `number`; the same object where unchanged."""
+
+
+class Sweeper(Protocol):
+    """A way to train: one sweep from a state to the next."""
+
+    def __call__(
+        self, state: MPS, memory: Memory, number: int, scale: float, on_step: OnStep | None
+    ) -> tuple[MPS, Memory, list[StepInfo]]:
+        """Return the state after sweep `number`, its learning rate multiplied by `scale`.
+
+        The result depends on the arguments alone, so that a run resumes exactly.
+        """
+
+
+class BondSweeper:
+    """Sweeps there and back over the bonds.
+
+    Between sweeps the chain stays open, its environments in place, as long as the samples and the
+    state stay; keep_open=False gives that memory back after every sweep.
+    """
+
+    def __init__(
+        self,
+        fuel: Fuel,
+        dims: tuple[int, ...],
+        settings: Settings,
+        *,
+        place: Place = np.asarray,
+        keep_open: bool = True,
+    ) -> None:
+        self._fuel = fuel
+        self._dims = dims
+        self._settings = settings
+        self._place = place
+        self._keep_open = keep_open
+        self._samples: Samples | None = None
+        self._problem: LikelihoodProblem | GapProblem | None = None
+        self._open: tuple[MPS, Zipper] | None = None
+
+    def __call__(
+        self, state: MPS, memory: Memory, number: int, scale: float, on_step: OnStep | None
+    ) -> tuple[MPS, Memory, list[StepInfo]]:
+        """Sweep once; see `Sweeper`."""
+        settings = self._settings
+        values = settings.at(number)
+        rule = StepRule(
+            learning_rate=scale * values.learning_rate,
+            steps=settings.steps,
+            backtracks=settings.backtracks,
+            bond_penalty=settings.bond_penalty,
+            entropy_bonus=settings.entropy_bonus,
+            noise=values.noise,
+            batch_size=settings.batch_size if settings.batch_per == "bond" else None,
+            rng=np.random.default_rng((settings.seed, number, 1)),
+        )
+        samples = self._fuel(number)
+        if samples is not self._samples or self._problem is None:
+            like = self._place(state.arrays[0])
+            self._problem = likelihood_problem(samples, self._dims, like, rule)
+            self._samples, self._open = samples, None
+        problem = self._problem = self._problem.with_rule(rule)
+        if self._open is not None and self._open[0] is state:
+            zipper = self._open[1]
+        else:
+            self._open = None
+            centre = len(state) - 1 if settings.method == "one-site" else state.centre or 0
+            zipper = open_zipper(placed(state, self._place), problem, centre)
+        width = 2
+        step = two_site(problem, values.truncation, method="gram")
+        if settings.method == "one-site":
+            width = 1
+            step = one_site(problem, values.truncation, expand=settings.expand, method="gram")
+        infos = []
+        for after, info in sweep(zipper, step, round_trip(len(self._dims), width=width)):
+            zipper = after
+            infos.append(info)
+            if on_step is not None:
+                on_step(number, info)
+        state = on_host(close_zipper(zipper))
+        if self._keep_open:
+            self._open = (state, zipper)
+        else:
+            self._problem = self._samples = None
+        return state, memory, infos
+
+
+def likelihood_problem(
+    samples: Samples, dims: tuple[int, ...], like: Any, rule: StepRule
+) -> LikelihoodProblem | GapProblem:
+    """Return the problem of these samples (sample, site), negative where missing."""
+    if (samples < 0).any():
+        return gap_problem(samples, dims, like, rule)
+    return LikelihoodProblem(bond_orders(samples, dims, like), like, len(samples), rule)
+
+
+def placed(state: MPS, place: Place) -> MPS:
+    """Return the state with its arrays where `place` puts them."""
+    return MPS(tuple(map(place, state.arrays)), state.sites, state.gauge)
+
+
+def on_host(state: MPS) -> MPS:
+    """Return the state with NumPy arrays."""
+    if isinstance(state.arrays[0], np.ndarray):
+        return state
+    arrays = tuple(array.cpu().numpy() for array in state.arrays)
+    return MPS(arrays, state.sites, state.gauge)

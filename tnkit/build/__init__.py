@@ -1,0 +1,1 @@
+"""Builders: lattices, models on graphs, counting problems, circuits."""
