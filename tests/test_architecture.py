@@ -62,6 +62,7 @@ CORE = {
     "tnkit.mps.opsum": 13,
     "tnkit.mps.apply": 13,
     "tnkit.mps.chain": 13,
+    "tnkit.mps.exchange": 10,
     "tnkit.algorithms.dmrg": 14,
     "tnkit.algorithms.approximation": 13,
     "tnkit.algorithms.boundary": 14,
@@ -82,10 +83,12 @@ CORE = {
     "tnkit.build.qsim": 10,
     "tnkit.build.circuit_networks": 10,
     "tnkit.build.circuit_sampling": 11,
-    "tnkit.io": 15,
+    "tnkit.io": 14,
+    "tnkit.itensor": 15,
     "tnkit.plugins": 15,
     "tnkit": 16,
     "tnkit.testing": 17,
+    "tnkit.__main__": 17,
 }
 
 PLUGIN = {

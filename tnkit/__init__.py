@@ -48,6 +48,7 @@ from tnkit.errors import (
 from tnkit.index import Index
 from tnkit.interop import from_quimb, to_quimb
 from tnkit.io import atomic_file, load, read_archive, save, write_archive
+from tnkit.itensor import load_itensor, save_itensor
 from tnkit.mps.apply import apply
 from tnkit.mps.arithmetic import add, conj, distance, hadamard, scale, subtract
 from tnkit.mps.chain import (
@@ -86,6 +87,15 @@ from tnkit.mps.entanglement import (
     mutual_information,
     reduced_density_matrix,
     schmidt_values,
+)
+from tnkit.mps.exchange import (
+    mpo_from_list,
+    mpo_from_tenpy,
+    mpo_to_tenpy,
+    mps_from_list,
+    mps_from_tenpy,
+    mps_to_tenpy,
+    to_list,
 )
 from tnkit.mps.fit import FitTarget, fit
 from tnkit.mps.gauge import canonicalize, orthonormality_errors, verify
@@ -132,6 +142,8 @@ from tnkit.simplify import simplify
 from tnkit.splitting import MatrixSplit, Split, split, split_matrix
 from tnkit.tensor import Tensor
 from tnkit.truncation import Truncation
+
+__version__ = "0.1.0"  # the one place: builds, files and documents read it here
 
 __all__ = [
     "MPO",
@@ -241,6 +253,7 @@ __all__ = [
     "lattice_positions",
     "light_cone",
     "load",
+    "load_itensor",
     "local_expectations",
     "log_inner",
     "log_norm",
@@ -250,8 +263,14 @@ __all__ = [
     "mera_network",
     "mera_positions",
     "mpo_from_dense",
+    "mpo_from_list",
+    "mpo_from_tenpy",
     "mpo_from_terms",
+    "mpo_to_tenpy",
     "mps_from_dense",
+    "mps_from_list",
+    "mps_from_tenpy",
+    "mps_to_tenpy",
     "multiply",
     "mutual_information",
     "namespace",
@@ -290,6 +309,7 @@ __all__ = [
     "sample",
     "sample_circuit",
     "save",
+    "save_itensor",
     "scale",
     "schedule",
     "schmidt_values",
@@ -305,6 +325,7 @@ __all__ = [
     "swap_sites",
     "sweep",
     "to_dense",
+    "to_list",
     "to_quimb",
     "to_vidal",
     "trace",

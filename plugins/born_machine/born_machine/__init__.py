@@ -9,6 +9,8 @@ from born_machine.models.mps import MPSModel
 from born_machine.observables import MostProbable
 from born_machine.synthetic import bars_and_stripes, ising_samples, parity_samples
 
+__version__ = "0.1.0"  # the one place
+
 __all__ = [
     "BornMachine",
     "Checkpoint",

@@ -1,0 +1,59 @@
+"""What a bug report needs: versions, array libraries, devices, plugins. Run `python -m tnkit`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, entry_points, version
+
+import tnkit
+
+NEEDED = ["numpy", "opt_einsum", "cotengra", "networkx", "array-api-compat"]
+OPTIONAL = [
+    *["torch", "jax", "cupy", "scipy", "scikit-learn", "matplotlib"],
+    *["kahypar", "h5py", "safetensors", "quimb", "physics-tenpy"],
+]
+
+
+def installed(name: str) -> str:
+    """Return the version of a distribution from its metadata; nothing is imported."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def devices() -> str:
+    """Return the devices arrays can be on. Imports torch where it is installed."""
+    found = [f"cpu ({os.cpu_count()} cores)"]
+    if installed("torch") != "not installed":
+        import torch
+
+        for k in range(torch.cuda.device_count()):
+            about = torch.cuda.get_device_properties(k)
+            found.append(f"cuda:{k} ({about.name}, {about.total_memory / 2**30:.0f} GiB)")
+    return ", ".join(found)
+
+
+def report() -> str:
+    """Return the report, one line a subject."""
+    threads = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+    plugins = [
+        f"{point.name} ({point.dist.name} {point.dist.version})" if point.dist else point.name
+        for point in sorted(entry_points(group="tnkit.plugins"))
+    ]
+    return "\n".join(
+        [
+            f"tnkit     {tnkit.__version__}",
+            f"python    {platform.python_version()} on {platform.platform()}",
+            "needs     " + ", ".join(f"{name} {installed(name)}" for name in NEEDED),
+            "optional  " + ", ".join(f"{name} {installed(name)}" for name in OPTIONAL),
+            "devices   " + devices(),
+            "threads   " + ", ".join(f"{name}={os.environ.get(name, 'unset')}" for name in threads),
+            "plugins   " + (", ".join(plugins) or "none"),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(report())
