@@ -45,9 +45,10 @@ from tnkit.errors import (
     SizeError,
     TnkitError,
 )
+from tnkit.files import load, save
 from tnkit.index import Index
 from tnkit.interop import from_quimb, to_quimb
-from tnkit.io import atomic_file, load, read_archive, save, write_archive
+from tnkit.io import atomic_file, read_archive, write_archive
 from tnkit.itensor import load_itensor, save_itensor
 from tnkit.mps.apply import apply
 from tnkit.mps.arithmetic import add, conj, distance, hadamard, scale, subtract
@@ -137,6 +138,7 @@ from tnkit.mps.window import Windowed
 from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
+from tnkit.safetensors import save_safetensors
 from tnkit.scaled import Scaled
 from tnkit.simplify import simplify
 from tnkit.splitting import MatrixSplit, Split, split, split_matrix
@@ -310,6 +312,7 @@ __all__ = [
     "sample_circuit",
     "save",
     "save_itensor",
+    "save_safetensors",
     "scale",
     "schedule",
     "schmidt_values",

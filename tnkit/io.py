@@ -15,7 +15,7 @@ import os
 import tempfile
 import tokenize
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,12 +24,9 @@ import numpy as np
 from tnkit.arrays import as_array, to_numpy
 from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, FormatError
-from tnkit.mps.operator import MPO
-from tnkit.mps.run import Paused, SweepRecord
-from tnkit.mps.state import MPS, Gauge
 from tnkit.sealed import seal, unseal
 
-__all__ = ["atomic_file", "load", "read_archive", "save", "write_archive"]
+__all__ = ["atomic_file", "read_archive", "read_archive_of", "write_archive"]
 
 _VERSION = 1
 _MANIFEST = "manifest.json"
@@ -128,9 +125,16 @@ def read_archive(
     Sizes are checked against the file before anything is allocated, and every checksum is
     verified. Raises `FormatError` that says what is wrong; OSError where the file cannot be read.
     """
+    return read_archive_of(path, (kind,))[1:]
+
+
+def read_archive_of(
+    path: str | os.PathLike[str], kinds: Collection[str]
+) -> tuple[str, dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """Return (kind, metadata, arrays) of an archive of one of `kinds`, as `read_archive`."""
     try:
         with zipfile.ZipFile(path) as archive:
-            manifest = _read_manifest(archive, kind)
+            manifest = _read_manifest(archive, kinds)
             arrays = {
                 name: _read_array(archive, name, entry)
                 for name, entry in manifest["arrays"].items()
@@ -148,13 +152,14 @@ def read_archive(
         TypeError,
         ValueError,
     ) as error:
+        expected = " or ".join(map(repr, kinds))
         raise FormatError(
-            f"{path}: not a readable tnkit archive of kind {kind!r} ({error})"
+            f"{path}: not a readable tnkit archive of kind {expected} ({error})"
         ) from None
-    return manifest["metadata"], arrays
+    return manifest["kind"], manifest["metadata"], arrays
 
 
-def _read_manifest(archive: zipfile.ZipFile, kind: str) -> dict[str, Any]:
+def _read_manifest(archive: zipfile.ZipFile, kinds: Collection[str]) -> dict[str, Any]:
     for info in archive.infolist():
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
             raise FormatError(f"member {info.filename!r} is compressed; archives are not")
@@ -167,8 +172,10 @@ def _read_manifest(archive: zipfile.ZipFile, kind: str) -> dict[str, Any]:
         raise FormatError(
             f"format version {manifest['version']}, this tnkit reads {_VERSION}; update tnkit"
         )
-    if manifest["kind"] != kind:
-        raise FormatError(f"holds a {manifest['kind']!r}, expected a {kind!r}")
+    if manifest["kind"] not in kinds:
+        raise FormatError(
+            f"holds a {manifest['kind']!r}, expected a {' or '.join(map(repr, kinds))}"
+        )
     if not isinstance(manifest["metadata"], dict) or not isinstance(manifest["arrays"], dict):
         raise FormatError("the manifest is damaged")
     return manifest
@@ -190,79 +197,3 @@ def _read_array(archive: zipfile.ZipFile, name: str, entry: dict[str, Any]) -> n
     if math.prod(shape) * dtype.itemsize != len(content) - offset:
         raise FormatError(f"array {name!r} has {len(content) - offset} bytes, shape {shape}")
     return np.frombuffer(content, dtype=dtype, offset=offset).reshape(shape).copy()
-
-
-@checked
-def save(path: str | os.PathLike[str], value: MPS | MPO | Paused) -> None:
-    """Save a state, an operator or a paused run: atomically, without pickle.
-
-    Site names, gauge, scale and a run's history come back with the arrays. Arrays of any library
-    are stored bit for bit. Raises `ArgumentTypeError` for anything else.
-
-    >>> from tnkit.mps.create import random_mps
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save(Path(folder) / "psi.npz", random_mps(4, bond_dim=2, seed=0))
-    ...     load(Path(folder) / "psi.npz")
-    MPS(4 sites, site_dim 2, bond_dim 2, float64, centre 0)
-    """
-    run: dict[str, Any] = {}
-    if isinstance(value, Paused):
-        run = {"run": [_plain(record) for record in (value.record, *value.history)]}
-        value = value.state
-    if not isinstance(value, MPS | MPO):
-        raise ArgumentTypeError(f"expected an MPS, MPO or Paused run, got {type(value).__name__}")
-    metadata: dict[str, Any] = {"sites": list(value.sites), "log_scale": value.log_scale}
-    if isinstance(value, MPS):
-        metadata["gauge"] = [value.gauge.left, value.gauge.right]
-    arrays = {f"site_{k}": array for k, array in enumerate(value.arrays)}
-    write_archive(path, "mps" if isinstance(value, MPS) else "mpo", metadata | run, arrays)
-
-
-def _plain(record: SweepRecord) -> list[Any]:
-    return [None if record.loss is None else float(record.loss), *record[1:]]
-
-
-def _record(plain: Any) -> SweepRecord:
-    loss, max_bond, discarded_weight, seconds, moves, variance = plain
-    numbers = [value for value in (loss, variance) if value is not None]
-    if not all(isinstance(value, float) for value in (*numbers, discarded_weight, seconds)):
-        raise ValueError(f"sweep record {plain} is impossible")
-    if not all(isinstance(value, int) and value >= 0 for value in (max_bond, moves)):
-        raise ValueError(f"sweep record {plain} is impossible")
-    return SweepRecord(loss, max_bond, discarded_weight, seconds, moves, variance)
-
-
-@checked
-def load(path: str | os.PathLike[str]) -> Any:
-    """Load what `save` wrote: an MPS, MPO or Paused run, of NumPy arrays.
-
-    Raises `FormatError` where the file is not one of them or damaged, OSError where unreadable.
-    """
-    try:
-        kind = "mps"
-        metadata, arrays = read_archive(path, kind)
-    except FormatError as error:
-        if "'mpo'" not in str(error):
-            raise
-        kind = "mpo"
-        metadata, arrays = read_archive(path, kind)
-    try:
-        ordered = [arrays[f"site_{k}"] for k in range(len(arrays))]
-        scale = float(metadata["log_scale"])
-        if not math.isfinite(scale):
-            raise ValueError(f"log_scale {scale} is impossible")
-        if kind == "mpo":
-            mpo = MPO.from_arrays(ordered, sites=metadata["sites"])
-            return MPO(mpo.arrays, mpo.sites, scale)
-        psi = MPS.from_arrays(ordered, sites=metadata["sites"])
-        left, right = metadata["gauge"]
-        gauge = Gauge(int(left), int(right))
-        if not (0 <= gauge.left <= len(psi) and 0 <= gauge.right <= len(psi)):
-            raise ValueError(f"gauge {metadata['gauge']} is impossible")
-        psi = MPS(psi.arrays, psi.sites, gauge, scale)
-        if "run" not in metadata:
-            return psi
-        record, *history = (_record(plain) for plain in metadata["run"])
-        return Paused(psi, record, tuple(history))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise FormatError(f"{path}: not a {kind} ({error})") from None
