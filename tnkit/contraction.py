@@ -37,7 +37,7 @@ def contract(
     network: TensorNetwork,
     plan: Plan | None = None,
     *,
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     executor: Executor | None = None,
     progress: SliceProgress | None = None,
     cancel: Cancel | None = None,
@@ -74,7 +74,7 @@ def contract_scaled(
     network: TensorNetwork,
     plan: Plan | None = None,
     *,
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     executor: Executor | None = None,
     progress: SliceProgress | None = None,
     cancel: Cancel | None = None,
@@ -118,7 +118,7 @@ def contract_scaled(
     return rescaled(shaped, found.log_scale + base)
 
 
-def einsum(*arguments: Any, optimizer: Any = "auto", memory_limit: int | None = None) -> Array:
+def einsum(*arguments: Any, optimizer: Any = "auto", memory_limit: float | None = None) -> Array:
     """Return an einsum of bare arrays, as NumPy writes it: a string, or the interleaved form.
 
     Any number of symbols and of operands; an index on more than two; "..." for further axes.
@@ -160,7 +160,7 @@ def _values(network: TensorNetwork) -> tuple[Array, ...]:
 def _plan_for(
     network: TensorNetwork,
     given: Plan | None,
-    memory_limit: int | None,
+    memory_limit: float | None,
     executor: Executor | None,
     cancel: Cancel | None,
     optimizer: Any,
@@ -169,8 +169,9 @@ def _plan_for(
 ) -> Plan:
     if cancel is not None and not hasattr(cancel, "is_set"):
         raise ArgumentTypeError(f"cancel must have is_set, as an Event, got {shown(cancel)}")
-    if time_budget is not None and not time_budget > 0:
-        raise ArgumentError(f"time_budget must be above 0 seconds, got {time_budget!r}")
+    for name, limit in (("time_budget", time_budget), ("memory_limit", memory_limit)):
+        if limit is not None and not limit > 0:
+            raise ArgumentError(f"{name} must be above 0, got {limit!r}")
     if given is None:
         share = memory_limit if memory_limit is None else memory_limit // _workers(executor)
         return plan(
