@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
@@ -45,6 +46,7 @@ __all__ = [
     "movers",
     "namespace",
     "nbytes",
+    "numpy_float",
     "promote",
     "qr",
     "rescale",
@@ -61,6 +63,10 @@ numpy_namespace: Any = np if hasattr(np, "astype") else import_module("array_api
 
 Array: TypeAlias = Any
 """An array of any library that follows the Python array API standard."""
+
+
+LIBRARIES = ("numpy", "torch", "cupy", "jax")
+"""Those that `convert` reaches."""
 
 
 def namespace(*arrays: Array) -> Any:
@@ -97,7 +103,10 @@ def as_array(value: Any) -> Array:
     ):
         array = value
     else:
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ArgumentTypeError(f"expected an array of numbers, got {error}") from None
     if isinstance(array, np.ndarray) and array.dtype.kind not in "biufc":
         raise ArgumentTypeError(
             f"expected numbers, got a value of type {type(value).__name__} "
@@ -111,6 +120,8 @@ def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     if isinstance(array, np.ndarray | np.generic):
         return np.asarray(array)
     if array_api_compat.is_torch_array(array):
+        if array.is_meta:
+            raise ArgumentTypeError("a meta tensor has a shape but no numbers; expected numbers")
         return np.asarray(array.detach().cpu().resolve_conj().resolve_neg())
     if array_api_compat.is_cupy_array(array):
         return np.asarray(array.get())
@@ -196,13 +207,17 @@ def astype(array: Array, dtype: Any) -> Array:
     """Return `array` in `dtype` (a name or a dtype of its library), itself where it has it."""
     xp = namespace(array)
     if isinstance(dtype, str):
-        found = getattr(xp, dtype, None)
-        if found is None:
-            raise ArgumentTypeError(f"{library(array)} has no dtype {dtype!r}; use 'float64', ...")
-        dtype = found
-    if array.dtype == dtype:
+        dtype = getattr(xp, dtype, dtype)
+    try:
+        same = bool(array.dtype == dtype)
+        complex_too = xp.isdtype(dtype, "complex floating")
+    except (TypeError, ValueError, AttributeError, SyntaxError):
+        raise ArgumentTypeError(
+            f"{library(array)} has no dtype {dtype!r}; use 'float64', 'complex64', ..."
+        ) from None
+    if same:
         return array
-    if is_complex(array) and not xp.isdtype(dtype, "complex floating"):
+    if is_complex(array) and not complex_too:
         raise ArgumentTypeError(
             f"{array.dtype} to {dtype} would drop the imaginary part; take real() or imag() first"
         )
@@ -227,14 +242,38 @@ def promote(*arrays: Array) -> tuple[Array, ...]:
     return tuple(a if a.dtype == dtype else xp.astype(a, dtype) for a in arrays)
 
 
+def numpy_float(dtype: Any) -> np.dtype[Any]:
+    """Return NumPy's dtype of a name; raises `ArgumentTypeError` unless it is a float's."""
+    kind: np.dtype[Any] | None = None
+    with suppress(TypeError, ValueError, SyntaxError):
+        kind = np.dtype(dtype)
+    if kind is None or dtype is None or kind.kind not in "fc":
+        raise ArgumentTypeError(
+            f"dtype must be a real or complex float such as 'float64', got {dtype!r}"
+        )
+    return kind
+
+
 def convert(array: Array, target: str, *, device: Any = None) -> Array:
     """Return `array` as one of the library `target`: "numpy", "torch", "cupy" or "jax".
 
     Shares memory through DLPack where both libraries can, copies otherwise (read-only arrays,
     another device). device: where to put it, in the words of the target library. Gradients do not
-    cross libraries. Raises `ArgumentError` for an unknown target and ImportError for an absent
-    one.
+    cross libraries. Raises `ArgumentError` for an unknown target or device and ImportError for an
+    absent library.
     """
+    if target not in LIBRARIES and target != library(array):
+        raise ArgumentError(f"unknown array library {target!r}; use {', '.join(LIBRARIES)}")
+    try:
+        return _converted(array, target, device)
+    except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
+        if device is None:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise ArgumentError(f"{target} has no device {device!r} here ({reason})") from None
+
+
+def _converted(array: Array, target: str, device: Any) -> Array:
     if target == library(array):
         return array if device is None else array_api_compat.to_device(array, device)
     if target == "numpy":
@@ -253,14 +292,12 @@ def convert(array: Array, target: str, *, device: Any = None) -> Array:
 
         made = jax.numpy.asarray(to_numpy(array))
         return made if device is None else jax.device_put(made, device)
-    if target == "cupy":
-        import cupy
+    import cupy
 
-        with cupy.cuda.Device(device):
-            if array_api_compat.is_torch_array(array) and array.is_cuda:
-                return cupy.from_dlpack(array.detach())
-            return cupy.asarray(to_numpy(array))
-    raise ArgumentError(f"unknown array library {target!r}; use 'numpy', 'torch', 'cupy' or 'jax'")
+    with cupy.cuda.Device(device):
+        if array_api_compat.is_torch_array(array) and array.is_cuda:
+            return cupy.from_dlpack(array.detach())
+        return cupy.asarray(to_numpy(array))
 
 
 def nbytes(array: Array) -> int:

@@ -81,10 +81,10 @@ def gauge_bond(
     as large as its rank allows. The value does not change.
     """
     one, two = _ends(network, name)
+    if not isinstance(isometry, str) or isometry not in ("first", "second"):
+        raise ArgumentError(f"isometry must be 'first' or 'second', got {isometry!r}")
     if isometry == "second":
         one, two = two, one
-    elif isometry != "first":
-        raise ArgumentError(f"isometry must be 'first' or 'second', got {isometry!r}")
     tensor, other = network.tensors[one], network.tensors[two]
     found = split(tensor, [n for n in tensor.names if n != name], "qr")
     left = found.left.rename({found.bond: name})

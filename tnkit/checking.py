@@ -8,14 +8,14 @@ import numbers
 import reprlib
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from tnkit.errors import ArgumentError, ArgumentTypeError
+from tnkit.errors import ArgumentError, ArgumentTypeError, MemoryLimitError
 
-__all__ = ["checked", "random_generator", "shown"]
+__all__ = ["check_memory", "checked", "random_generator", "shown"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,8 +26,9 @@ _WORDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     complex: ("a number", (numbers.Number,)),
     str: ("a string", (str,)),
     type(None): ("None", (type(None),)),
-    Sequence: ("a sequence", (Iterable,)),  # arrays and tuples of arrays will do
-    tuple: ("a sequence", (Iterable,)),
+    Sequence: ("a list", (Collection,)),  # arrays will do
+    Iterable: ("a list", (Iterable,)),
+    tuple: ("a tuple", (Collection,)),
 }
 _FLAGS = (bool, np.bool_)
 
@@ -53,13 +54,11 @@ def checked(function: F) -> F:
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         kinds = (*map(type, args),)
-        if kinds not in seen:
-            learn(args)
+        if kinds not in seen and learn(args):
             seen.add(kinds)
         if kwargs:
             for item in kwargs.items():
-                if (item[0], type(item[1])) not in seen:
-                    learn((), *item)
+                if (item[0], type(item[1])) not in seen and learn((), *item):
                     seen.add((item[0], type(item[1])))
         return function(*args, **kwargs)
 
@@ -73,7 +72,7 @@ def checked(function: F) -> F:
 class _Rule:
     """What one parameter takes."""
 
-    __slots__ = ("classes", "expected", "flag", "name")
+    __slots__ = ("classes", "expected", "flag", "name", "text")
 
     def __init__(self, name: str, hint: Any) -> None:
         self.name = name
@@ -83,7 +82,8 @@ class _Rule:
             origin = typing.get_origin(member) or member
             word, classes = _WORDS.get(origin, ("", ()))
             if not word:
-                if not isinstance(origin, type) or getattr(origin, "_is_protocol", False):
+                protocol = getattr(origin, "_is_protocol", False)
+                if origin is Any or not isinstance(origin, type) or protocol:
                     self.classes = (object,)
                     break
                 name = origin.__name__
@@ -91,12 +91,18 @@ class _Rule:
             words.append(word)
             self.classes += classes
         self.flag = bool in self.classes or object in self.classes
+        self.text = str in self.classes or object in self.classes
         self.expected = " or ".join(dict.fromkeys(words))
 
-    def hold(self, value: Any) -> None:
-        """Raise where `value` is of another type."""
-        if not isinstance(value, self.classes) or (isinstance(value, _FLAGS) and not self.flag):
+    def hold(self, value: Any) -> bool:
+        """Raise where `value` is of another type; say whether all of its type will do."""
+        known = object in self.classes or not isinstance(value, np.ndarray)
+        wrong = not isinstance(value, self.classes)
+        wrong |= isinstance(value, _FLAGS) and not self.flag
+        wrong |= isinstance(value, str | bytes) and not self.text
+        if wrong or not (known or value.ndim):  # an array without axes holds no items
             raise ArgumentTypeError(f"{self.name} must be {self.expected}, got {shown(value)}")
+        return known
 
 
 def _globals(function: Callable[..., Any]) -> dict[str, Any]:
@@ -105,23 +111,26 @@ def _globals(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _learn(
     function: Callable[..., Any], rules: dict[str, _Rule], args: tuple[Any, ...], *named: Any
-) -> None:
+) -> bool:
     """Hold arguments against the rules of the function, made at the first call.
 
-    Annotations may name what is defined further down in a module. named: one keyword and its value.
+    Annotations may name what is defined further down in a module. named: one keyword and its
+    value. Says whether other arguments of the same types need no second look.
     """
     parameters = inspect.signature(function).parameters
     if not rules:
         hints = typing.get_type_hints(function)
         rules.update((name, _Rule(name, hints.get(name, Any))) for name in parameters)
+    known = True
     for at, parameter in enumerate(parameters.values()):
         if parameter.kind is parameter.KEYWORD_ONLY:
             break
         many = parameter.kind is parameter.VAR_POSITIONAL
         for value in args[at:] if many else args[at : at + 1]:
-            rules[parameter.name].hold(value)
+            known &= rules[parameter.name].hold(value)
     if named and named[0] in parameters:
-        rules[named[0]].hold(named[1])
+        known &= rules[named[0]].hold(named[1])
+    return known
 
 
 def _members(hint: Any) -> Iterable[Any]:
@@ -140,8 +149,19 @@ def shown(value: Any) -> str:
 def random_generator(seed: int | np.random.Generator | None) -> np.random.Generator:
     """Return NumPy's generator of a seed; raises `ArgumentError` for one it does not take."""
     try:
+        if isinstance(seed, _FLAGS):
+            raise TypeError
         return np.random.default_rng(seed)
     except (ValueError, TypeError):
         raise ArgumentError(
             f"seed must be a whole number from 0 up, a NumPy Generator or None, got {shown(seed)}"
         ) from None
+
+
+def check_memory(needed: float, memory_limit: int | None, what: str) -> None:
+    """Raise `MemoryLimitError` where `what` would need more bytes than the limit."""
+    if memory_limit is not None and needed > memory_limit:
+        raise MemoryLimitError(
+            f"{what} needs about {needed:.3g} bytes, over the limit of {memory_limit}; "
+            "ask for less, or raise memory_limit"
+        )

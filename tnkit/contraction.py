@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from tnkit.arrays import Array, as_array, movers, namespace, promote, whole
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, MemoryLimitError, SizeError
 from tnkit.network import TensorNetwork
 from tnkit.notation import parse, parse_interleaved, shorten
@@ -58,7 +58,7 @@ def contract(
     >>> contract(TensorNetwork([a, a.rename({"i": "k"})]))
     Tensor(i: 2, k: 2; float64, numpy)
     """
-    made = _plan_for(network, plan, memory_limit, executor, optimizer, seed, time_budget)
+    made = _plan_for(network, plan, memory_limit, executor, cancel, optimizer, seed, time_budget)
     values = _values(network)
     if not values:
         return Tensor(np.asarray(1.0))
@@ -93,7 +93,7 @@ def contract_scaled(
     >>> round(float(contract_scaled(TensorNetwork(chain)).log_abs), 6)
     6238.324625
     """
-    made = _plan_for(network, plan, memory_limit, executor, optimizer, seed, time_budget)
+    made = _plan_for(network, plan, memory_limit, executor, cancel, optimizer, seed, time_budget)
     values = _values(network)
     if not values:
         return Scaled(np.asarray(1.0))
@@ -162,16 +162,15 @@ def _plan_for(
     given: Plan | None,
     memory_limit: int | None,
     executor: Executor | None,
+    cancel: Cancel | None,
     optimizer: Any,
     seed: int,
     time_budget: float | None,
 ) -> Plan:
-    if not isinstance(network, TensorNetwork):
-        raise ArgumentTypeError(
-            f"expected a TensorNetwork, got a {type(network).__name__}; use einsum for arrays"
-        )
-    if executor is not None and not isinstance(executor, Executor):
-        raise ArgumentTypeError(f"executor must be a concurrent.futures.Executor, got {executor!r}")
+    if cancel is not None and not hasattr(cancel, "is_set"):
+        raise ArgumentTypeError(f"cancel must have is_set, as an Event, got {shown(cancel)}")
+    if time_budget is not None and not time_budget > 0:
+        raise ArgumentError(f"time_budget must be above 0 seconds, got {time_budget!r}")
     if given is None:
         share = memory_limit if memory_limit is None else memory_limit // _workers(executor)
         return plan(

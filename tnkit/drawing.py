@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.checking import checked
-from tnkit.errors import ArgumentError
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.network import TensorNetwork
 
 __all__ = ["draw"]
@@ -37,6 +37,8 @@ def draw(
     from matplotlib import pyplot
     from matplotlib.patches import FancyArrowPatch
 
+    if ax is not None and not hasattr(ax, "add_patch"):
+        raise ArgumentTypeError(f"ax must be matplotlib axes, got {shown(ax)}")
     if ax is None:
         _, ax = pyplot.subplots()
     graph = network.to_networkx(open_ends=True)

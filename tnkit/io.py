@@ -21,9 +21,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tnkit.arrays import to_numpy
-from tnkit.checking import checked
-from tnkit.errors import ArgumentTypeError, FormatError
+from tnkit.arrays import as_array, to_numpy
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError, FormatError
 from tnkit.mps.operator import MPO
 from tnkit.mps.state import MPS, Gauge
 from tnkit.sealed import seal, unseal
@@ -87,6 +87,7 @@ def write_archive(
     members: dict[str, bytes] = {}
     entries: dict[str, Any] = {}
     for name, array in arrays.items():
+        array = as_array(array)
         host = np.ascontiguousarray(to_numpy(array)).reshape(tuple(array.shape))
         if host.dtype.kind not in "biufc":
             raise ArgumentTypeError(f"array {name!r} has dtype {host.dtype}; numbers expected")
@@ -105,7 +106,12 @@ def write_archive(
         "metadata": dict(metadata),
         "arrays": entries,
     }
-    text = seal(manifest).encode()
+    if not all(isinstance(key, str) for key in (*metadata, *arrays)):
+        raise ArgumentTypeError(f"names must be strings, got {shown([*metadata, *arrays])}")
+    try:
+        text = seal(manifest).encode()
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"metadata must be what JSON holds: {error}") from None
     with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_MANIFEST, text)
         for name, content in members.items():
@@ -197,8 +203,6 @@ def save(path: str | os.PathLike[str], value: MPS | MPO) -> None:
     ...     load(Path(folder) / "psi.npz")
     MPS(4 sites, site_dim 2, bond_dim 2, float64, centre 0)
     """
-    if not isinstance(value, MPS | MPO):
-        raise ArgumentTypeError(f"expected an MPS or an MPO, got {type(value).__name__}")
     metadata: dict[str, Any] = {"sites": list(value.sites), "log_scale": value.log_scale}
     if isinstance(value, MPS):
         metadata["gauge"] = [value.gauge.left, value.gauge.right]

@@ -9,13 +9,15 @@ from html import escape
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from tnkit import arrays
 from tnkit.arrays import Array
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError
 from tnkit.index import Index, fresh_name, merge_sizes
 from tnkit.notation import Equation, default_output, parse, shorten
-from tnkit.tensor import Tensor
+from tnkit.tensor import Tensor, checked_tags
 
 __all__ = ["TensorNetwork", "from_einsum", "from_networkx"]
 
@@ -43,6 +45,7 @@ class TensorNetwork:
     output: tuple[str, ...]
     _sizes: dict[str, int]
 
+    @checked
     def __init__(self, tensors: Iterable[Tensor], output: Iterable[str] | None = None) -> None:
         """Check sizes and output; see the class."""
         found = tuple(tensors)
@@ -57,8 +60,6 @@ class TensorNetwork:
                 if sizes.setdefault(name, size) != size:
                     merge_sizes(sizes, tensor.names, tensor.shape, f"tensor {position}")
         inputs = [tensor.names for tensor in found]
-        if isinstance(output, str):
-            raise ArgumentTypeError(f"output must be a list of names, got {output!r}")
         kept = default_output(inputs) if output is None else tuple(output)
         Equation(tuple(inputs), kept)
         object.__setattr__(self, "tensors", found)
@@ -198,8 +199,6 @@ class TensorNetwork:
         where it is inner in both), so nothing else is joined. output: the indices that are open
         on exactly one side by default. Raises `SizeError` where a joined index has two sizes.
         """
-        if not isinstance(other, TensorNetwork):
-            raise ArgumentTypeError(f"expected a TensorNetwork, got a {type(other).__name__}")
         taken = set(self._sizes) | set(other._sizes)
         mine: dict[str, str] = {}
         theirs: dict[str, str] = {}
@@ -224,10 +223,7 @@ class TensorNetwork:
     @checked
     def replace(self, tensors: Mapping[int, Tensor]) -> TensorNetwork:
         """Return the network with tensors replaced {position: tensor}; the output stays."""
-        for at in tensors:
-            if not -len(self) <= at < len(self):
-                raise ArgumentError(f"no tensor {at}; the network has {len(self)}")
-        by_place = {at % len(self): tensor for at, tensor in tensors.items()}
+        by_place = {self._place(at): tensor for at, tensor in tensors.items()}
         return TensorNetwork(
             [by_place.get(at, tensor) for at, tensor in enumerate(self.tensors)], self.output
         )
@@ -258,10 +254,17 @@ class TensorNetwork:
 
     # ---- parts
 
+    def _place(self, at: int) -> int:
+        if isinstance(at, bool) or not isinstance(at, int | np.integer):
+            raise ArgumentTypeError(f"a position must be a whole number, got {shown(at)}")
+        if not -len(self) <= at < len(self):
+            raise ArgumentError(f"no tensor {at}; the network has {len(self)}")
+        return int(at) % len(self)
+
     @checked
     def find(self, tags: str | Iterable[str], *, any_of: bool = False) -> tuple[int, ...]:
         """Return the positions of the tensors with all of `tags` (any_of: with one of them)."""
-        wanted = {tags} if isinstance(tags, str) else set(tags)
+        wanted = checked_tags([tags] if isinstance(tags, str) else tags)
         if any_of:
             return tuple(at for at, t in enumerate(self.tensors) if wanted & t.tags)
         return tuple(at for at, t in enumerate(self.tensors) if wanted <= t.tags)
@@ -287,11 +290,7 @@ class TensorNetwork:
         What the two share, or the output of the whole names, is open on each side; so
         ``part.combine(rest, output=network.output)`` has the value of the network.
         """
-        chosen = set()
-        for at in positions:
-            if not -len(self) <= at < len(self):
-                raise ArgumentError(f"no tensor {at}; the network has {len(self)}")
-            chosen.add(at % len(self))
+        chosen = {self._place(at) for at in positions}
         part = [t for at, t in enumerate(self.tensors) if at in chosen]
         rest = [t for at, t in enumerate(self.tensors) if at not in chosen]
         here = dict.fromkeys(name for t in part for name in t.names)
@@ -360,6 +359,8 @@ def from_networkx(
     >>> from_networkx(ring, lambda node, shape: numpy.ones(shape), size=3)
     TensorNetwork(4 tensors, 4 bonds; output scalar; float64, numpy, 288 bytes)
     """
+    if not hasattr(graph, "nodes") or not hasattr(graph, "is_directed"):
+        raise ArgumentTypeError(f"expected a networkx graph, got {shown(graph)}")
     if array is None:
         nodes = [about for _, about in graph.nodes(data=True) if about.get("kind") == "tensor"]
         if not nodes:

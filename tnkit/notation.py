@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError, SizeError
 from tnkit.index import merge_sizes
 
-__all__ = ["Equation", "default_output", "parse", "parse_interleaved"]
+__all__ = ["Equation", "checked_shapes", "default_output", "parse", "parse_interleaved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class Equation:
 
     def __post_init__(self) -> None:
         """Check the output against the inputs; raise `IndexNameError`."""
+        if not isinstance(self.inputs, tuple):
+            raise ArgumentTypeError(f"inputs must be a tuple of tuples, got {shown(self.inputs)}")
+        for names in (*self.inputs, self.output):
+            if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+                raise ArgumentTypeError(f"expected a tuple of index names, got {shown(names)}")
         known = {name for names in self.inputs for name in names}
         for name in self.output:
             if name not in known:
@@ -36,8 +43,10 @@ class Equation:
                 f"output index {shorten(twice)} is repeated; an output index stands once"
             )
 
+    @checked
     def sizes(self, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
         """Return the size of each name, or raise `SizeError` where `shapes` disagree."""
+        shapes = checked_shapes(shapes)
         if len(shapes) != len(self.inputs):
             raise SizeError(f"expected {len(self.inputs)} arrays, got {len(shapes)}")
         known: dict[str, int] = {}
@@ -51,6 +60,16 @@ class Equation:
                 if known.setdefault(name, int(size)) != size:
                     merge_sizes(known, names, shape, f"array {position}")
         return known
+
+
+def checked_shapes(shapes: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+    """Return shapes as tuples, or raise `ArgumentTypeError`."""
+    try:
+        return tuple(tuple(map(operator.index, shape)) for shape in shapes)
+    except (TypeError, RuntimeError):
+        raise ArgumentTypeError(
+            f"shapes must be one tuple of whole numbers an array, got {shown(shapes)}"
+        ) from None
 
 
 def shorten(names: Iterable[object], limit: int = 12) -> str:
@@ -92,7 +111,7 @@ def parse(spec: str, ranks: Sequence[int] | None = None) -> Equation:
             )
     if ranks is not None and len(ranks) != len(terms):
         raise SizeError(
-            f"einsum string {spec!r} has {len(terms)} terms, but {len(ranks)} arrays were given"
+            f"einsum string {spec!r} has {len(terms)} terms, but got {len(ranks)} arrays"
         )
     inputs = []
     longest = 0

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import NUMPY_MOVERS, Array, dtype_name, is_bool, movers, promote, whole
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, FormatError, MemoryLimitError, SizeError
 from tnkit.index import fresh_name
 from tnkit.network import TensorNetwork
-from tnkit.notation import Equation, parse, shorten
+from tnkit.notation import Equation, checked_shapes, parse, shorten
 from tnkit.pairwise import run
 from tnkit.program import Labels, Pair, Program, compile_path, depth_first, oriented, reduce_inputs
 from tnkit.sealed import seal, unseal
@@ -129,7 +129,7 @@ class Plan:
         for array, shape in zip(arrays, shapes):  # noqa: B905  (counted above)
             if type(array) is not np.ndarray:
                 numpy = False
-            if array.shape != shape:
+            if getattr(array, "shape", None) != shape:
                 self._wrong_shape(arrays)
         program = self._program
         if numpy and program.simple:  # spelt out: a microsecond shorter than the general way
@@ -156,6 +156,8 @@ class Plan:
 
     def _wrong_shape(self, arrays: Sequence[Array]) -> None:
         for at, (array, shape) in enumerate(zip(arrays, self.shapes, strict=True)):
+            if not hasattr(array, "shape"):
+                raise ArgumentTypeError(f"array {at} must be an array, got {shown(array)}")
             if tuple(array.shape) != shape:
                 raise SizeError(
                     f"array {at} has shape {tuple(array.shape)}, this plan needs {shape} for the "
@@ -214,11 +216,13 @@ class Plan:
         >>> p(np.ones((2, 3)), np.ones((5, 3))).shape
         (5, 2)
         """
-        chosen = set(inputs)
-        if not chosen or not chosen <= set(range(len(self.inputs))):
+        given = list(inputs)
+        wrong = [at for at in given if type(at) is not int or not 0 <= at < len(self.inputs)]
+        if wrong or not given:
             raise ArgumentError(
-                f"inputs must name some of the {len(self.inputs)} arrays, got {sorted(chosen)}"
+                f"inputs must name some of the {len(self.inputs)} arrays, got {shown(given)}"
             )
+        chosen = set(given)
         new = fresh_name(name, self.sizes)
         terms = tuple((new, *t) if at in chosen else t for at, t in enumerate(self.inputs))
         shapes = tuple((size, *s) if at in chosen else s for at, s in enumerate(self.shapes))
@@ -359,7 +363,7 @@ def plan(
     key += (limit if limit is None else limit // _itemsize(kind), minimize, seed, time_budget)
     if isinstance(optimizer, str):
         key += (optimizer,)
-    elif isinstance(optimizer, Sequence):
+    elif isinstance(optimizer, Sequence) and all(isinstance(s, Sequence) for s in optimizer):
         key += (tuple(map(tuple, optimizer)),)
     else:
         key = None
@@ -474,14 +478,10 @@ def _structure(
         return Equation(what.inputs, what.output), found, _known(kind)
     if shapes is None:
         raise ArgumentError("an einsum string needs shapes=[(2, 3), (3, 4), ...]")
-    found = tuple(tuple(int(size) for size in shape) for shape in shapes)
+    found = checked_shapes(shapes)
     kind = "float64" if dtype is None else dtype_name(dtype)
     if isinstance(what, Equation):
         return what, found, _known(kind)
-    if not isinstance(what, str):
-        raise ArgumentTypeError(
-            f"expected a TensorNetwork, an einsum string or an Equation, got {what!r}"
-        )
     return parse(what, [len(shape) for shape in found]), found, _known(kind)
 
 
@@ -503,8 +503,11 @@ def _itemsize(name: str) -> int:
     if name == "bfloat16":
         return 2
     try:
-        return np.dtype(name).itemsize
-    except TypeError:
+        dtype = np.dtype(name)
+        if dtype.kind not in "biufc":
+            raise TypeError
+        return dtype.itemsize
+    except (TypeError, ValueError, SyntaxError):
         raise ArgumentTypeError(
             f"unknown dtype {name!r}; use 'float64', 'complex64', ..."
         ) from None

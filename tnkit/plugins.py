@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from types import ModuleType
 
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 
 __all__ = ["available", "load"]
@@ -21,6 +22,7 @@ def available() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=_GROUP)}))
 
 
+@checked
 def load(name: str) -> ModuleType:
     """Import the plugin `name` and return its module. Raises `ArgumentError` if not installed."""
     for point in entry_points(group=_GROUP):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from tnkit.arrays import (
     namespace,
     to_numpy,
 )
-from tnkit.errors import NonFiniteError, ScaleError
+from tnkit.checking import shown
+from tnkit.errors import ArgumentTypeError, NonFiniteError, ScaleError
 
 __all__ = ["Scaled", "scaled_sum"]
 
@@ -40,6 +42,9 @@ class Scaled:
 
     def __post_init__(self) -> None:
         """Turn numbers into arrays; raise `NonFiniteError` for a log_scale that is no number."""
+        given: Any = self.log_scale
+        if isinstance(given, bool) or not isinstance(given, numbers.Real):
+            raise ArgumentTypeError(f"log_scale must be a number, got {shown(self.log_scale)}")
         object.__setattr__(self, "mantissa", as_array(self.mantissa))
         object.__setattr__(self, "log_scale", float(self.log_scale))
         if not math.isfinite(self.log_scale):

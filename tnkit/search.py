@@ -90,7 +90,7 @@ def find_path(
         raise ArgumentError(f"optimizer={optimizer!r} is not offered; use {_list(OPTIMIZERS)}")
     task = Task(tuple(inputs), output, dict(sizes), minimize, seed, time_budget, progress)
     if not isinstance(optimizer, str):
-        if isinstance(optimizer, Sequence):
+        if isinstance(optimizer, Sequence) and not isinstance(optimizer, bytes):
             return Found(task.linear(optimizer), "given")
         if not callable(optimizer):
             raise ArgumentTypeError(

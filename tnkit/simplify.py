@@ -40,7 +40,7 @@ def simplify(
     zeros moves each tensor to the host once a round.
     """
     chosen = tuple(reductions)
-    unknown = [name for name in chosen if name not in REDUCTIONS]
+    unknown = [n for n in chosen if not isinstance(n, str) or n not in REDUCTIONS]
     if unknown:
         raise ArgumentError(
             f"reduction {unknown[0]!r} is not offered; use {', '.join(map(repr, REDUCTIONS))}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tnkit.checking import random_generator
 from tnkit.program import Labels, Pair, Program, compile_path, tree_legs
 
 __all__ = ["Slicing", "choose_slices"]
@@ -46,7 +47,7 @@ def choose_slices(
         return Slicing((), program, True)
     table = _Table(reduced, output, sizes, path)
     held = sum(math.prod(sizes[label] for label in labels) for labels in inputs)
-    rng = np.random.default_rng(seed)
+    rng = random_generator(seed)
     best: Slicing | None = None
     for number in range(_ROUNDS):
         found = _one_round(inputs, output, sizes, path, limit, held, table, rng, 0.3 * (number > 0))

@@ -25,7 +25,7 @@ from tnkit.arrays import (
     svd,
     to_numpy,
 )
-from tnkit.checking import checked
+from tnkit.checking import checked, random_generator, shown
 from tnkit.derivatives import needs_gradient
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError
 from tnkit.index import check_name, fresh_name
@@ -78,6 +78,10 @@ def split_matrix(
     >>> s.values, round(s.discarded_weight, 2)
     (array([4.]), 0.36)
     """
+    _side(absorb)
+    numbers = not isinstance(matrix, np.ndarray) or matrix.dtype.kind in "fc"
+    if len(getattr(matrix, "shape", ())) != 2 or not numbers:
+        raise ArgumentTypeError(f"expected a matrix of floats, two axes, got {shown(matrix)}")
     if method == "gram":
         return _gram(matrix, truncation, absorb)
     if method == "svd":
@@ -200,20 +204,18 @@ def split(
     >>> (s.left @ s.right).transpose("a", "b", "c").allclose(t)
     True
     """
-    if isinstance(left_names, str):
-        raise ArgumentTypeError(f"left_names must be a list of names, got {left_names!r}")
     if method not in METHODS:
         offered = ", ".join(map(repr, METHODS))
         raise ArgumentError(f"method={method!r} is not offered; use {offered}")
-    if not isinstance(truncation, Truncation):
-        raise ArgumentTypeError(f"truncation must be a Truncation, got {truncation!r}")
-    left = tuple(left_names)
+    left = tuple(map(check_name, left_names))
     right = tuple(name for name in tensor.names if name not in left)
     if bond is None:
         bond = fresh_name("bond", tensor.names)
     elif check_name(bond) in tensor.names:
         raise IndexNameError(f"bond {bond!r} is an index of the tensor already; choose another")
-    side: Absorb = absorb or ("left" if method in ("lq", "rq") else "right")
+    if absorb is None:
+        absorb = "left" if method in ("lq", "rq") else "right"
+    side = _side(absorb)
     moved = tensor.transpose(*left, *right)
     shape = moved.shape
     rows, columns = shape[: len(left)], shape[len(left) :]
@@ -238,6 +240,12 @@ def split(
         found.discarded_weight,
         bond,
     )
+
+
+def _side(absorb: Absorb) -> Absorb:
+    if not isinstance(absorb, str) or absorb not in ("right", "left", "both", "none"):
+        raise ArgumentError(f"absorb must be right, left, both or none, got {absorb!r}")
+    return absorb
 
 
 def _no_truncation(method: str, truncation: Truncation) -> None:
@@ -317,7 +325,7 @@ def _rsvd(matrix: Array, truncation: Truncation, absorb: Absorb, seed: int) -> M
     width = min(rank, truncation.max_bond + 10)
     scale = safe_scale(matrix, "randomised SVD")
     scaled = matrix if scale == 1.0 else matrix / scale
-    rng = np.random.default_rng(seed)
+    rng = random_generator(seed)
     directions = like(rng.standard_normal((matrix.shape[1], width)), matrix)
     basis = qr(scaled @ directions)[0]
     for _ in range(2):  # power iterations sharpen a slowly falling spectrum

@@ -13,12 +13,18 @@ import numpy as np
 
 from tnkit import arrays
 from tnkit.arrays import Array, as_array, is_complex, movers, namespace, to_numpy
-from tnkit.checking import checked
-from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError, SizeError
+from tnkit.checking import checked, shown
+from tnkit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    IndexNameError,
+    SizeError,
+    TnkitError,
+)
 from tnkit.index import Index, check_name
 from tnkit.pairwise import lower, prepare, run, run_one
 
-__all__ = ["Tensor"]
+__all__ = ["Tensor", "checked_tags"]
 
 Number = int | float | complex
 _REAL_FLOATING, _FLOATING = "real floating", ("real floating", "complex floating")
@@ -49,6 +55,7 @@ class Tensor:
     names: tuple[str, ...]
     tags: frozenset[str]
 
+    @checked
     def __init__(
         self, array: Any, indices: Iterable[str | Index] = (), tags: Iterable[str] = ()
     ) -> None:
@@ -83,7 +90,7 @@ class Tensor:
             names.append(name)
         _set_array(self, array)
         _set_names(self, tuple(names))
-        _set_tags(self, _checked_tags(tags))
+        _set_tags(self, checked_tags(tags))
 
     # ---- what it is
 
@@ -162,6 +169,8 @@ class Tensor:
         scale, so rounding noise on small elements does not count. False where names or sizes
         differ. NaN is equal to nothing.
         """
+        if not (rtol >= 0.0 and atol >= 0.0):
+            raise ArgumentError(f"rtol and atol must be 0 or more, got {rtol!r} and {atol!r}")
         if sorted(self.names) != sorted(other.names) or self.sizes != other.sizes:
             return False
         one = to_numpy(self.array)
@@ -178,6 +187,7 @@ class Tensor:
         return len(set(self.names)) == len(self.names)
 
     def _axis(self, name: str) -> int:
+        check_name(name)
         count = self.names.count(name)
         if count == 1:
             return self.names.index(name)
@@ -197,8 +207,6 @@ class Tensor:
 
     def transpose(self, *names: str) -> Tensor:
         """Return the tensor with its axes in the order of `names`, which must be all of them."""
-        if names == self.names:
-            return self
         axes = self._axes(names)
         if len(axes) != self.ndim:
             missing = [name for name in self.names if name not in names]
@@ -222,7 +230,7 @@ class Tensor:
 
     def with_tags(self, *tags: str) -> Tensor:
         """Return the tensor with `tags` in place of its own."""
-        return _trusted(self.array, self.names, _checked_tags(tags))
+        return _trusted(self.array, self.names, checked_tags(tags))
 
     def with_array(self, array: Any) -> Tensor:
         """Return the tensor with another array of the same shape."""
@@ -263,11 +271,18 @@ class Tensor:
     def unfuse(self, name: str, indices: Iterable[Index | tuple[str, int]]) -> Tensor:
         """Return the tensor with one index taken apart into `indices`, the first slowest."""
         axis = self._axis(name)
-        parts = [part if isinstance(part, Index) else Index(*part) for part in indices]
+        try:
+            parts = [part if isinstance(part, Index) else Index(*part) for part in indices]
+        except TypeError as error:
+            if isinstance(error, TnkitError):
+                raise
+            raise ArgumentTypeError(
+                f"indices must be Index or (name, size) pairs, got {shown(indices)}"
+            ) from None
         size = math.prod(part.size for part in parts)
         if size != self.shape[axis]:
-            shown = " * ".join(str(part.size) for part in parts) or "1"
-            raise SizeError(f"index {name!r} has size {self.shape[axis]}, not {shown} = {size}")
+            product = " * ".join(str(part.size) for part in parts) or "1"
+            raise SizeError(f"index {name!r} has size {self.shape[axis]}, not {product} = {size}")
         names = (*self.names[:axis], *(p.name for p in parts), *self.names[axis + 1 :])
         if len(set(names)) != len(names):
             raise IndexNameError(f"unfusing {name!r} repeats an index: {', '.join(names)}")
@@ -286,6 +301,10 @@ class Tensor:
             if not axes:
                 self._axis(name)
             size = self.shape[axes[0]]
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise ArgumentTypeError(
+                    f"index {name!r} takes whole numbers below {size}, got {shown(value)}"
+                )
             if not -size <= value < size:
                 raise ArgumentError(f"index {name!r} has size {size}; it has no value {value}")
             chosen.update(dict.fromkeys(axes, int(value)))
@@ -559,14 +578,15 @@ def _trusted(array: Array, names: tuple[str, ...], tags: frozenset[str]) -> Tens
     return made
 
 
-def _checked_tags(tags: Iterable[str]) -> frozenset[str]:
+def checked_tags(tags: Iterable[str]) -> frozenset[str]:
+    """Return tags as a set, or raise where one is not a string."""
     if isinstance(tags, str):
         raise ArgumentTypeError(f"tags must be a list of strings, got {tags!r}; write [{tags!r}]")
-    found = frozenset(tags)
+    found = tuple(tags)
     for tag in found:
         if not isinstance(tag, str):
             raise ArgumentTypeError(f"a tag must be a string, got {tag!r}")
-    return found
+    return frozenset(found)
 
 
 def _repeats(tensor: Tensor) -> bool:
@@ -593,7 +613,7 @@ def _with_number(array: Array, other: Any, verb: str) -> tuple[Array, Any]:
     if isinstance(other, bool) or not isinstance(other, int | float | complex):
         kind = f"{type(other).__module__}.{type(other).__name__}"
         raise ArgumentTypeError(
-            f"cannot {verb} a tensor and a {kind}; use a number, or a Tensor that names its axes"
+            f"cannot {verb} a tensor and a {kind}: expected a number, or a Tensor with names"
         )
     xp = namespace(array)
     if isinstance(other, complex) and not is_complex(array):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.checking import checked
-from tnkit.errors import ArgumentError, ArgumentTypeError
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 
 __all__ = ["EXACT", "Truncation"]
 
@@ -66,6 +66,8 @@ class Truncation:
                 raise ArgumentTypeError(f"{name} must be a number, got {value!r}")
             if not (math.isfinite(value) and 0.0 <= value < 1.0):
                 raise ArgumentError(f"{name} must lie in [0, 1), got {value!r}")
+        if not isinstance(self.static, bool | np.bool_):
+            raise ArgumentTypeError(f"static must be True or False, got {shown(self.static)}")
 
     @checked
     def keep(self, values: np.ndarray[Any, Any], *, eps: float | None = None) -> tuple[int, float]:
@@ -75,6 +77,10 @@ class Truncation:
         which values count as zero (that of the dtype of `values` by default). The weight is
         relative: dropped sum of squares over the total.
         """
+        if values.ndim != 1 or values.dtype.kind not in "fiu":
+            raise SizeError(f"values must be (k,) real numbers, got {shown(values)}")
+        if eps is not None and not eps >= 0.0:
+            raise ArgumentError(f"eps must be 0 or more, got {eps!r}")
         count = len(values)
         if count == 0:
             return 0, 0.0

@@ -21,7 +21,7 @@ from tnkit.arrays import (
     reshape,
     to_numpy,
 )
-from tnkit.checking import checked
+from tnkit.checking import checked, random_generator
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.mps.arithmetic import chain_of, like_chain
 from tnkit.mps.environments import extend_left_overlap
@@ -96,7 +96,7 @@ def compress(
     elif method == "randomised":
         if truncation.max_bond is None:
             raise ArgumentError("method='randomised' needs a Truncation with max_bond")
-        state, weights, bound = _by_density(psi, truncation, budget, np.random.default_rng(seed))
+        state, weights, bound = _by_density(psi, truncation, budget, random_generator(seed))
     elif method == "fit":
         state, weights, bound = _by_svd(psi, truncation, budget)
         report = Compressed(state, weights, bound)

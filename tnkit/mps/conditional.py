@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import device, is_complex, namespace, reshape, to_numpy
-from tnkit.checking import checked
+from tnkit.checking import check_memory, checked, random_generator
 from tnkit.errors import ArgumentError
 from tnkit.mps.chain import project
 from tnkit.mps.environments import extend_left_overlap
 from tnkit.mps.gauge import canonicalize
-from tnkit.mps.overlap import check_memory, log_norm, normalize
+from tnkit.mps.overlap import log_norm, normalize
 from tnkit.mps.sites import find_sites
 from tnkit.mps.state import MPS
 
@@ -143,7 +143,7 @@ def measure(
     >>> bool(abs(found.state[2].array[..., value].max()) > 0.99)
     True
     """
-    rng = np.random.default_rng(seed)
+    rng = random_generator(seed)
     psi = normalize(psi)
     values: dict[str, int] = {}
     log = 0.0

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.arrays import Array, as_array, namespace, reshape
-from tnkit.checking import checked
+from tnkit.arrays import Array, as_array, namespace, numpy_float, reshape
+from tnkit.checking import check_memory, checked, random_generator
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.state import MPS, Gauge, site_names
@@ -26,6 +26,8 @@ __all__ = [
     "site_sizes",
     "w_mps",
 ]
+
+_MOST_BYTES = 2**36  # no machine in mind: what is asked for by mistake is far beyond
 
 
 @checked
@@ -49,17 +51,17 @@ def random_mps(
     names = site_names(sites)
     length = len(names)
     dims = site_sizes(site_dim, length)
-    if isinstance(bond_dim, bool) or not isinstance(bond_dim, int | np.integer) or bond_dim < 1:
-        raise ArgumentError(f"bond_dim must be a whole number from 1 up, got {bond_dim!r}")
-    kind = np.dtype(dtype)
-    if kind.kind not in "fc":
-        raise ArgumentTypeError(f"dtype must be a real or complex float, got {kind}")
-    rng = np.random.default_rng(seed)
+    if bond_dim < 1:
+        raise ArgumentError(f"bond_dim must be at least 1, got {bond_dim}")
+    kind = numpy_float(dtype)
+    rng = random_generator(seed)
     bonds = [1] * (length + 1)
     for k in range(1, length):  # a bond larger than either side allows would be redundant
         bonds[k] = min(int(bond_dim), bonds[k - 1] * dims[k - 1])
     for k in range(length - 1, 0, -1):
         bonds[k] = min(bonds[k], bonds[k + 1] * dims[k])
+    elements = sum(bonds[k] * dims[k] * bonds[k + 1] for k in range(length))
+    check_memory(4 * kind.itemsize * elements, _MOST_BYTES, "such a state")
     arrays = []
     for k in range(length):
         shape = (bonds[k], dims[k], bonds[k + 1])
@@ -102,10 +104,14 @@ def basis_mps(
     >>> basis_mps([0, 1, 1])
     MPS(3 sites, site_dim 2, bond_dim 1, float64, centre 2)
     """
+    values = tuple(values)
     dims = site_sizes(site_dim, len(values))
+    dtype = numpy_float(dtype)
+    check_memory(16 * sum(dims), _MOST_BYTES, "such a state")
     arrays = []
     for k, (value, d) in enumerate(zip(values, dims, strict=True)):
-        if not isinstance(value, int | np.integer) or not 0 <= value < d:
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or not 0 <= value < d:
             raise ArgumentError(f"site {k} takes whole numbers from 0 to {d - 1}, got {value!r}")
         arrays.append(np.zeros((1, d, 1), dtype=dtype))
         arrays[-1][0, value, 0] = 1.0
@@ -124,6 +130,8 @@ def ghz_mps(sites: int | Sequence[str], site_dim: int = 2, *, dtype: Any = "floa
     """
     names = site_names(sites)
     (d,) = site_sizes(site_dim, 1)
+    dtype = numpy_float(dtype)
+    check_memory(16 * d**3, _MOST_BYTES, "such a state")
     copy = np.zeros((d, d, d), dtype=dtype)
     copy[range(d), range(d), range(d)] = 1.0
     first, last = np.eye(d, dtype=dtype)[None] / math.sqrt(d), np.eye(d, dtype=dtype)[:, :, None]
@@ -142,7 +150,7 @@ def w_mps(sites: int | Sequence[str], *, dtype: Any = "float64") -> MPS:
     >>> w_mps(3).bond_dims
     (2, 2)
     """
-    names = site_names(sites)
+    names, dtype = site_names(sites), numpy_float(dtype)
     bulk = np.zeros((2, 2, 2), dtype=dtype)  # bond: 0 while the excitation is still to come
     bulk[0, 0, 0] = bulk[1, 0, 1] = bulk[0, 1, 1] = 1.0
     arrays = [bulk] * len(names)
@@ -164,16 +172,16 @@ def aklt_mps(
     >>> aklt_mps(5)
     MPS(5 sites, site_dim 3, bond_dim 2, float64, centre 0)
     """
-    names = site_names(sites)
-    if len(edges) != 2 or any(edge not in (0, 1) for edge in edges):
+    names, dtype, ends = site_names(sites), numpy_float(dtype), tuple(edges)
+    if len(ends) != 2 or any(type(e) is not int or e not in (0, 1) for e in ends):
         raise ArgumentError(f"edges must be two of 0 (up) and 1 (down), got {edges!r}")
     bulk = np.zeros((2, 3, 2), dtype=dtype)
     bulk[0, 0, 1] = math.sqrt(2 / 3)
     bulk[0, 1, 0], bulk[1, 1, 1] = -math.sqrt(1 / 3), math.sqrt(1 / 3)
     bulk[1, 2, 0] = -math.sqrt(2 / 3)
     arrays = [bulk] * len(names)
-    arrays[0] = arrays[0][edges[0] : edges[0] + 1]
-    arrays[-1] = arrays[-1][:, :, edges[1] : edges[1] + 1]
+    arrays[0] = arrays[0][ends[0] : ends[0] + 1]
+    arrays[-1] = arrays[-1][:, :, ends[1] : ends[1] + 1]
     return _unit(MPS(tuple(arrays), names))
 
 
@@ -220,11 +228,12 @@ def mps_from_dense(
 def site_sizes(site_dim: int | Sequence[int], length: int) -> tuple[int, ...]:
     """Return one size a site; raise `SizeError` or `ArgumentError` where they do not fit."""
     if isinstance(site_dim, int | np.integer):
-        dims = (int(site_dim),) * length
+        dims: tuple[Any, ...] = (site_dim,) * length
     else:
-        dims = tuple(int(d) for d in site_dim)
+        dims = tuple(site_dim)
     if len(dims) != length:
         raise SizeError(f"{length} sites but {len(dims)} site dimensions")
-    if min(dims) < 1:
-        raise ArgumentError(f"site dimensions must be at least 1, got {min(dims)}")
-    return dims
+    for d in dims:
+        if isinstance(d, bool) or not isinstance(d, int | np.integer) or d < 1:
+            raise ArgumentError(f"a site dimension must be a whole number from 1 up, got {d!r}")
+    return tuple(int(d) for d in dims)

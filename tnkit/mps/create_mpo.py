@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tnkit.arrays import Array, as_array, namespace, reshape, to_numpy
-from tnkit.checking import checked
+from tnkit.arrays import Array, as_array, namespace, numpy_float, reshape, to_numpy
+from tnkit.checking import check_memory, checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.arithmetic import like_chain
 from tnkit.mps.create import mps_from_dense, site_sizes
@@ -32,7 +32,8 @@ def identity_mpo(
     MPO(4 sites, site_dim 3, bond_dim 1, float64)
     """
     names = site_names(sites)
-    dims = site_sizes(site_dim, len(names))
+    dims, dtype = site_sizes(site_dim, len(names)), numpy_float(dtype)
+    check_memory(16 * sum(d**2 for d in dims), 2**36, "such an operator")
     return product_mpo([np.eye(d, dtype=dtype) for d in dims], sites=names)
 
 
@@ -70,11 +71,13 @@ def mpo_from_dense(
     shape = tuple(dense.shape)
     if len(shape) != 2 or shape[0] != shape[1]:
         raise SizeError(f"expected a square matrix, got shape {shape}")
+    if not shape[0]:
+        raise SizeError(f"expected a square matrix that is not empty, got shape {shape}")
     if isinstance(site_dims, int | np.integer):
         count = round(math.log(shape[0]) / math.log(site_dims)) if site_dims > 1 else 1
         dims = (int(site_dims),) * max(count, 1)
     else:
-        dims = tuple(int(d) for d in site_dims)
+        dims = site_sizes(site_dims, len(tuple(site_dims)))
     if math.prod(dims) != shape[0]:
         raise SizeError(f"a matrix of size {shape[0]} does not fit sites of sizes {dims}")
     xp = namespace(dense)
@@ -120,6 +123,7 @@ def mpo_from_terms(
             isinstance(c, complex) and c.imag for c, _ in parsed
         )
         dtype = "complex128" if whole else "float64"
+    dtype = numpy_float(dtype)
     # states of the automaton at each bond: "wait" (nothing yet), "done", or an open beginning
     states: list[dict[Any, int]] = [{"wait": 0}] + [{} for _ in range(length - 1)] + [{"done": 0}]
     entries: list[dict[tuple[Any, Any], np.ndarray]] = [{} for _ in range(length)]

@@ -122,11 +122,11 @@ class MPO:
         arrays = tuple(convert(array, target, device=device) for array in self.arrays)
         return MPO(arrays, self.sites, self.log_scale)
 
+    @checked
     def same_structure(self, other: MPO) -> bool:
         """Say whether sites, shapes and dtype agree; the numbers may differ."""
         return (
-            isinstance(other, MPO)
-            and self.sites == other.sites
+            self.sites == other.sites
             and all(
                 tuple(a.shape) == tuple(b.shape)
                 for a, b in zip(self.arrays, other.arrays, strict=True)

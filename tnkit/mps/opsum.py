@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError, SizeError
 from tnkit.mps.compression import compress
 from tnkit.mps.create_mpo import mpo_from_terms
@@ -32,7 +31,7 @@ def site_operators(kind: str, levels: int = 2) -> dict[str, np.ndarray]:
     >>> site_operators("spin", 3)["Sz"].diagonal().tolist()
     [1.0, 0.0, -1.0]
     """
-    if isinstance(levels, bool) or not isinstance(levels, int) or levels < 2:
+    if not 2 <= levels <= 10_000:
         raise ArgumentError(f"levels must be a whole number from 2 up, got {levels!r}")
     if kind == "spin":
         spin = (levels - 1) / 2
@@ -91,6 +90,9 @@ class OpSum:
         """Start an empty sum over these operators."""
         table = _default_operators() if operators is None else dict(operators)
         self._operators = {name: np.asarray(matrix) for name, matrix in table.items()}
+        unknown = [name for name in fermionic if not isinstance(name, str)]
+        if unknown:
+            raise ArgumentTypeError(f"fermionic must hold names, got {shown(unknown[0])}")
         self._fermionic = frozenset(fermionic)
         self._terms: list[tuple[complex, tuple[tuple[str, int | str], ...]]] = []
         shapes = {matrix.shape for matrix in self._operators.values()}
@@ -106,8 +108,6 @@ class OpSum:
         multiple of the identity. Raises `IndexNameError` for an unknown operator and
         `ArgumentError` for an odd number of fermionic ones.
         """
-        if isinstance(coefficient, bool) or not isinstance(coefficient, numbers.Number):
-            raise ArgumentTypeError(f"the coefficient must be a number, got {coefficient!r}")
         number = complex(coefficient)
         if not (math.isfinite(number.real) and math.isfinite(number.imag)):
             raise ArgumentError(f"the coefficient must be finite, got {coefficient!r}")

@@ -19,11 +19,10 @@ from tnkit.arrays import (
     reshape,
     to_numpy,
 )
-from tnkit.checking import checked
+from tnkit.checking import check_memory, checked
 from tnkit.errors import (
     ArgumentError,
     ArgumentTypeError,
-    MemoryLimitError,
     NonFiniteError,
     ScaleError,
     SizeError,
@@ -35,7 +34,6 @@ from tnkit.mps.state import MPS
 from tnkit.scaled import Scaled
 
 __all__ = [
-    "check_memory",
     "check_operator",
     "expectation",
     "fidelity",
@@ -289,15 +287,6 @@ def expectation(psi: MPS, mpo: MPO) -> complex | float:
         raise ArgumentError("the zero state has no expectation values")
     mantissa, scale = _scaled_sandwich(psi, mpo, psi)
     return _unscaled(mantissa, scale - 2 * log, "the expectation value")
-
-
-def check_memory(needed: float, memory_limit: int | None, what: str) -> None:
-    """Raise `MemoryLimitError` where `what` would need more bytes than the limit."""
-    if memory_limit is not None and needed > memory_limit:
-        raise MemoryLimitError(
-            f"{what} needs about {needed:.3g} bytes, over the limit of {memory_limit}; "
-            "ask for less, or raise memory_limit"
-        )
 
 
 @checked

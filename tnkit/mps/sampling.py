@@ -9,6 +9,7 @@ import numpy as np
 
 from tnkit.arrays import (
     Array,
+    as_array,
     device,
     is_complex,
     largest_magnitude,
@@ -18,7 +19,7 @@ from tnkit.arrays import (
     reshape,
     to_numpy,
 )
-from tnkit.checking import checked
+from tnkit.checking import check_memory, checked, random_generator
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.overlap import log_norm
@@ -46,9 +47,10 @@ def sample(
     >>> bool((np.diff(sample(bell, 5, seed=0), axis=1) == 0).all())
     True
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-        raise ArgumentError(f"n must be a whole number from 0 up, got {n!r}")
-    rng = np.random.default_rng(seed)
+    if n < 0:
+        raise ArgumentError(f"n must be 0 or more, got {n}")
+    check_memory(n * (len(psi) + 32 * max((1, *psi.bond_dims))), 2**36, f"{n} samples")
+    rng = random_generator(seed)
     backwards = psi.centre is not None and psi.centre >= len(psi) / 2
     psi = canonicalize(psi, -1 if backwards else 0)
     arrays = psi.arrays
@@ -191,7 +193,7 @@ def log_probability(psi: MPS, samples: Any) -> np.ndarray[Any, Any]:
     >>> log_probability(ghz_mps(3), [[0, 0, 0], [0, 1, 0]]).round(6)  # ln(1/2), impossible
     array([-0.693147,      -inf])
     """
-    values = np.asarray(samples)
+    values = to_numpy(as_array(samples))
     if values.ndim != 2 or values.shape[1] != len(psi):
         raise SizeError(f"expected samples (n, {len(psi)}), got shape {values.shape}")
     if values.dtype.kind not in "iub":

@@ -27,11 +27,14 @@ __all__ = [
 ]
 
 
+_MOST_SITES = 10**7  # the names alone take a gigabyte
+
+
 def site_names(sites: int | Sequence[str]) -> tuple[str, ...]:
     """Return site names: those given, or "s0", "s1", ... for a number of sites."""
     if isinstance(sites, int | np.integer) and not isinstance(sites, bool):
-        if sites < 1:
-            raise ArgumentError(f"a chain needs at least one site, got {sites}")
+        if not 1 <= sites <= _MOST_SITES:
+            raise ArgumentError(f"a chain has 1 to {_MOST_SITES:,} sites, got {sites}")
         return tuple(f"s{k}" for k in range(sites))
     if isinstance(sites, str) or not isinstance(sites, Iterable):
         raise ArgumentTypeError(f"sites must be a number or a list of names, got {sites!r}")

@@ -156,11 +156,11 @@ class MPS:
         """The library of the arrays: "numpy", "torch", "cupy", "jax", ..."""
         return library(self.arrays[0])
 
+    @checked
     def same_structure(self, other: MPS) -> bool:
         """Say whether sites, shapes, dtype and gauge agree; the numbers may differ."""
         return (
-            isinstance(other, MPS)
-            and self.sites == other.sites
+            self.sites == other.sites
             and self.gauge == other.gauge
             and all(
                 tuple(a.shape) == tuple(b.shape)

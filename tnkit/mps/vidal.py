@@ -61,7 +61,7 @@ def bond_form(psi: MPS, bond: int) -> BondForm:
     >>> bond_form(ghz_mps(4), 1).values.shape
     (2,)
     """
-    if isinstance(bond, bool) or not isinstance(bond, int) or not 0 <= bond < len(psi) - 1:
+    if not 0 <= bond < len(psi) - 1:
         raise ArgumentError(f"bond {bond!r} is outside the chain's bonds 0 to {len(psi) - 2}")
     psi = canonicalize(psi, bond)
     l, d, r = psi.arrays[bond].shape

@@ -57,6 +57,14 @@ _MOST_DEFLATED = 1032
 """Bytes that one byte of deflated data can stand for, at most."""
 
 
+def as_array(values: Any) -> npt.NDArray[Any]:
+    """Return values as an array; raises `ArgumentTypeError` for rows of different lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ArgumentTypeError(f"expected a table of numbers: {error}") from None
+
+
 def check_samples(
     X: Any, *, features: int | None = None, dims: tuple[int, ...] | None = None
 ) -> Samples:
@@ -68,7 +76,7 @@ def check_samples(
     """
     if hasattr(X, "tocsr"):
         raise ArgumentTypeError("sparse samples are not supported; pass X.toarray()")
-    array = np.asarray(X)
+    array = as_array(X)
     if array.dtype.kind == "c":
         raise ArgumentError("Complex data not supported: samples must be whole numbers")
     if array.dtype.kind == "O":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -16,7 +17,7 @@ from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
 from born_machine.checkpoint import Checkpoint, record_from_json, record_to_json
-from born_machine.data import Samples, check_samples, shift_reach, shifted_images
+from born_machine.data import Samples, as_array, check_samples, shift_reach, shifted_images
 from born_machine.likelihood import standard_error
 from born_machine.models.mps import MPSModel, load_model, model_from_state, save_model
 from born_machine.observables import MostProbable
@@ -141,6 +142,7 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         on exactly where it stopped. on_step, on_sweep: called after every bond and sweep. All is
         checked before any work is done: `ArgumentError`, `SizeError`, `ArgumentTypeError`.
         """
+        _check_types(self)
         settings = self._settings()
         samples = check_samples(X)
         shape = np.shape(X)
@@ -242,7 +244,10 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ) -> tuple[float, float]:
         """Return the Shannon entropy of p in nats, estimated from draws, and its standard error."""
         model = self._fitted()
-        logs = model.log_likelihood(model.sample(n_samples, self._rng(random_state)))
+        samples = model.sample(n_samples, self._rng(random_state))
+        if not len(samples):
+            raise ArgumentError(f"n_samples must be at least 1, got {n_samples}")
+        logs = model.log_likelihood(samples)
         return -float(logs.mean()), standard_error(logs)
 
     def renyi2(self) -> float:
@@ -271,11 +276,11 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _masked(self, X: Any, known: Any) -> tuple[Samples, npt.NDArray[np.bool_]]:
         model = self._fitted()
-        values = np.asarray(X)
+        values = as_array(X)
         values = values.reshape(len(values), -1) if values.ndim == 3 else values
         if values.ndim != 2 or values.shape[1] != model.features:
             raise SizeError(f"expected samples (sample, {model.features}), got shape {np.shape(X)}")
-        mask = np.asarray(known)
+        mask = as_array(known)
         if mask.dtype != np.bool_:
             raise ArgumentTypeError(f"known must be boolean (True = given), got {mask.dtype}")
         if mask.size == model.features:
@@ -407,13 +412,27 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return max(1, reach) if self.augment == "shifts" else reach
 
 
+_KINDS: dict[str, tuple[Any, str]] = {
+    "int": (numbers.Integral, "a whole number"),
+    "float": (numbers.Real, "a number"),
+    "str": (str, "a string"),
+}
+
+
+def _check_types(machine: BornMachine) -> None:
+    """Hold the parameters against the annotations of the constructor, which takes anything."""
+    for name, hint in BornMachine.__init__.__annotations__.items():
+        kind, words = _KINDS.get(hint, (object, ""))
+        value = getattr(machine, name, None)
+        if name != "return" and words and (isinstance(value, bool) or not isinstance(value, kind)):
+            raise ArgumentTypeError(f"{name} must be {words}, got {value!r}")
+
+
 def _generator(random_state: int | None) -> np.random.Generator:
-    try:
-        return np.random.default_rng(random_state)
-    except (ValueError, TypeError) as error:
-        raise ArgumentError(
-            f"random_state must be a whole number from 0 up, got {random_state!r} ({error})"
-        ) from None
+    whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
+    if random_state is not None and not (whole and random_state >= 0):
+        raise ArgumentError(f"random_state must be a whole number from 0 up, got {random_state!r}")
+    return np.random.default_rng(random_state)
 
 
 def _image_shape(
@@ -438,13 +457,15 @@ def _dims(levels: int | Sequence[int] | None, samples: Samples) -> tuple[int, ..
     found = samples.max(axis=0).astype(int) + 1
     if levels is None:
         return tuple(int(d) for d in np.maximum(found, 2))
-    dims = np.asarray(levels)
+    dims = as_array(levels)
     if dims.dtype.kind not in "iu" or dims.ndim > 1 or (dims.ndim and len(dims) != len(found)):
         raise ArgumentError(
             f"levels must be a whole number or one for each of {len(found)} features, "
             f"got {levels!r}"
         )
     dims = np.broadcast_to(dims, found.shape)
+    if dims.max() > 2**16:
+        raise ArgumentError(f"levels must be at most {2**16:,}, got {levels!r}")
     if (dims < found).any():
         feature = int(np.flatnonzero(dims < found)[0])
         raise ArgumentError(
@@ -457,7 +478,7 @@ def _dims(levels: int | Sequence[int] | None, samples: Samples) -> tuple[int, ..
 def _held_out(
     fraction: float | str, samples: int, rng: np.random.Generator
 ) -> npt.NDArray[np.intp]:
-    if fraction == "auto":
+    if isinstance(fraction, str) and fraction == "auto":
         share = 0.1 if samples >= _SMALLEST_SPLIT else 0.0
     elif isinstance(fraction, int | float) and not isinstance(fraction, bool):
         share = float(fraction)

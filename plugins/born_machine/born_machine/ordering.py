@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from born_machine.curves import Order, hilbert, raster, snake
-from born_machine.data import Samples
+from born_machine.data import Samples, as_array
 from tnkit import ArgumentError, ArgumentTypeError, SizeError
 
 __all__ = [
@@ -157,7 +157,7 @@ def site_order(
         if samples is None:
             raise ArgumentError(f"order {order!r} needs samples to find the mutual information of")
         return linkage_order(samples) if order == "linkage" else path_order(samples)
-    given = np.asarray(order)
+    given = as_array(order)
     if given.dtype.kind not in "iu":
         raise ArgumentTypeError(f"order must hold feature numbers, got dtype {given.dtype}")
     if given.shape != (features,) or not np.array_equal(np.sort(given), np.arange(features)):
