@@ -134,7 +134,9 @@ def _gram(matrix: Array, truncation: Truncation, absorb: Absorb) -> MatrixSplit:
     else:
         scale = safe_scale(matrix, "Gram factorisation")
         wide = matrix if scale == 1.0 else matrix / scale
-    squares, vectors = eigh(wide @ adjoint(wide) if absorb == "right" else adjoint(wide) @ wide)
+    with np.errstate(invalid="ignore", over="ignore"):  # eigh refuses what is not finite
+        gram = wide @ adjoint(wide) if absorb == "right" else adjoint(wide) @ wide
+    squares, vectors = eigh(gram)
     values = np.sqrt(np.maximum(to_numpy(squares)[::-1][: min(matrix.shape)], 0.0))
     kept, weight = truncation.keep(values, eps=max(eps(matrix), 1.5e-8))
     first = vectors.shape[1] - kept
