@@ -17,6 +17,7 @@ CORE = {
     "tnkit.derivatives": 0,
     "tnkit.arrays": 1,
     "tnkit.sealed": 1,
+    "tnkit.checking": 1,
     "tnkit.truncation": 2,
     "tnkit.scaled": 2,
     "tnkit.index": 2,

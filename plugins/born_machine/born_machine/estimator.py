@@ -143,6 +143,11 @@ class BornMachine(DensityMixin, BaseEstimator):  # type: ignore[misc]
         checked before any work is done: `ArgumentError`, `SizeError`, `ArgumentTypeError`.
         """
         _check_types(self)
+        for name, call in (("on_step", on_step), ("on_sweep", on_sweep)):
+            if call is not None and not callable(call):
+                raise ArgumentTypeError(f"{name} must be a function, got {call!r}")
+        if resume is not None and not isinstance(resume, Checkpoint):
+            raise ArgumentTypeError(f"resume must be a Checkpoint, got {resume!r}")
         settings = self._settings()
         samples = check_samples(X)
         shape = np.shape(X)
