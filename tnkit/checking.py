@@ -158,8 +158,10 @@ def random_generator(seed: int | np.random.Generator | None) -> np.random.Genera
         ) from None
 
 
-def check_memory(needed: float, memory_limit: int | None, what: str) -> None:
+def check_memory(needed: float, memory_limit: float | None, what: str) -> None:
     """Raise `MemoryLimitError` where `what` would need more bytes than the limit."""
+    if memory_limit is not None and not memory_limit > 0:
+        raise ArgumentError(f"memory_limit must be above 0 bytes, got {memory_limit!r}")
     if memory_limit is not None and needed > memory_limit:
         raise MemoryLimitError(
             f"{what} needs about {needed:.3g} bytes, over the limit of {memory_limit}; "

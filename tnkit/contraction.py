@@ -37,7 +37,7 @@ def contract(
     network: TensorNetwork,
     plan: Plan | None = None,
     *,
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     executor: Executor | None = None,
     progress: SliceProgress | None = None,
     cancel: Cancel | None = None,
@@ -74,7 +74,7 @@ def contract_scaled(
     network: TensorNetwork,
     plan: Plan | None = None,
     *,
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     executor: Executor | None = None,
     progress: SliceProgress | None = None,
     cancel: Cancel | None = None,
@@ -118,7 +118,7 @@ def contract_scaled(
     return rescaled(shaped, found.log_scale + base)
 
 
-def einsum(*arguments: Any, optimizer: Any = "auto", memory_limit: int | None = None) -> Array:
+def einsum(*arguments: Any, optimizer: Any = "auto", memory_limit: float | None = None) -> Array:
     """Return an einsum of bare arrays, as NumPy writes it: a string, or the interleaved form.
 
     Any number of symbols and of operands; an index on more than two; "..." for further axes.
@@ -160,7 +160,7 @@ def _values(network: TensorNetwork) -> tuple[Array, ...]:
 def _plan_for(
     network: TensorNetwork,
     given: Plan | None,
-    memory_limit: int | None,
+    memory_limit: float | None,
     executor: Executor | None,
     cancel: Cancel | None,
     optimizer: Any,

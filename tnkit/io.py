@@ -111,7 +111,8 @@ def write_archive(
     try:
         text = seal(manifest).encode()
     except (TypeError, ValueError) as error:
-        raise ArgumentError(f"metadata must be what JSON holds: {error}") from None
+        kind_of = ArgumentTypeError if isinstance(error, TypeError) else ArgumentError
+        raise kind_of(f"metadata must be what JSON holds: {error}") from None
     with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_MANIFEST, text)
         for name, content in members.items():

@@ -111,7 +111,7 @@ def parse(spec: str, ranks: Sequence[int] | None = None) -> Equation:
             )
     if ranks is not None and len(ranks) != len(terms):
         raise SizeError(
-            f"einsum string {spec!r} has {len(terms)} terms, but got {len(ranks)} arrays"
+            f"einsum string {spec!r} has {len(terms)} terms, but {len(ranks)} arrays were given"
         )
     inputs = []
     longest = 0

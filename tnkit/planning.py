@@ -320,7 +320,7 @@ def plan(
     what: TensorNetwork | Equation | str,
     *,
     optimizer: Any = "auto",
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     dtype: Any = None,
     shapes: Sequence[Sequence[int]] | None = None,
     minimize: str = "flops",
@@ -513,11 +513,9 @@ def _itemsize(name: str) -> int:
         ) from None
 
 
-def _checked_limit(limit: int | None) -> int | None:
+def _checked_limit(limit: float | None) -> int | None:
     if limit is None:
         return None
-    if isinstance(limit, bool) or not isinstance(limit, int | float | np.integer):
-        raise ArgumentTypeError(f"memory_limit must be a number of bytes, got {limit!r}")
     if not limit > 0:
         raise ArgumentError(f"memory_limit must be above 0 bytes, got {limit!r}")
     return None if math.isinf(limit) else int(limit)

@@ -250,8 +250,6 @@ class Tensor:
         >>> t.fuse(["b", "c"], "bc"), t.fuse(["b", "c"], "bc").unfuse("bc", [("b", 3), ("c", 4)])
         (Tensor(a: 2, bc: 12; int64, numpy), Tensor(a: 2, b: 3, c: 4; int64, numpy))
         """
-        if isinstance(names, str):
-            raise ArgumentTypeError(f"fuse takes a list of names, got {names!r}")
         group = tuple(names)
         axes = self._axes(group)
         check_name(new)
@@ -613,7 +611,8 @@ def _with_number(array: Array, other: Any, verb: str) -> tuple[Array, Any]:
     if isinstance(other, bool) or not isinstance(other, int | float | complex):
         kind = f"{type(other).__module__}.{type(other).__name__}"
         raise ArgumentTypeError(
-            f"cannot {verb} a tensor and a {kind}: expected a number, or a Tensor with names"
+            f"cannot {verb} a tensor and a {kind}: expected a number, "
+            "or a Tensor that names its axes"
         )
     xp = namespace(array)
     if isinstance(other, complex) and not is_complex(array):

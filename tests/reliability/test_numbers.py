@@ -69,7 +69,9 @@ def test_ten_thousand_sites_in_every_verb(dtype: str, rounding: float) -> None:
     assert tnkit.log_norm(doubled.state) == pytest.approx(math.log(2), abs=LONG * rounding)
     drawn = tnkit.sample(unit, 3, seed=0)
     assert drawn.shape == (3, LONG)
-    assert np.isfinite(tnkit.log_probability(unit, drawn)).all()
+    logs = tnkit.log_probability(unit, drawn)
+    assert np.isfinite(logs).all()
+    assert tnkit.log_probability(psi, drawn) == pytest.approx(logs, rel=10 * rounding)
     assert tnkit.random_mps(LONG, bond_dim=2, dtype=dtype, seed=0).centre == 0
 
 

@@ -242,8 +242,8 @@ WRONG_EINSUM = {
     "output label": (lambda: einsum(np.ones(3), [0], [1]), "output label 1 is on no array"),
     "nothing": (einsum, "needs a string and arrays"),
     "bool": (lambda: einsum("i,i", np.ones(2, bool), np.ones(2, bool)), "use int64 or float64"),
-    "a network": (lambda: contract(A), "got a ndarray; use einsum"),
-    "executor": (lambda: contract(SLICED, executor=4), "concurrent.futures.Executor"),
+    "a network": (lambda: contract(A), "network must be a TensorNetwork, got array"),
+    "executor": (lambda: contract(SLICED, executor=4), "must be an Executor"),
 }
 
 

@@ -155,7 +155,7 @@ WRONG = {
     "an array": (lambda: TensorNetwork([np.zeros(2)]), "item 0 is a ndarray, not a Tensor"),
     "output": (lambda: TensorNetwork([A], ["k"]), "output index 'k' is on no tensor"),
     "output twice": (lambda: TensorNetwork([A], ["i", "i"]), "output index i is repeated"),
-    "output text": (lambda: TensorNetwork([A], "ij"), "list of names"),
+    "output text": (lambda: TensorNetwork([A], "ij"), "output must be a list"),
     "unknown": (lambda: TensorNetwork([A]).fix({"k": 0}), "no index 'k' in this network"),
     "position": (lambda: TensorNetwork([A]).replace({1: A}), "no tensor 1; the network has 1"),
     "collision": (lambda: TensorNetwork([A]).rename({"i": "j"}), "one name"),

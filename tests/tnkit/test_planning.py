@@ -308,11 +308,14 @@ WRONG = {
         "does not fit",
     ),
     "budget": (lambda: plan("i->", shapes=[(2,)], time_budget=0), "above 0 seconds"),
-    "limit": (lambda: plan("i->", shapes=[(2,)], memory_limit="1GB"), "number of bytes"),
+    "limit": (
+        lambda: plan("i->", shapes=[(2,)], memory_limit="1GB"),
+        "memory_limit must be a number",
+    ),
     "no limit": (lambda: plan("i->", shapes=[(2,)], memory_limit=0), "above 0 bytes"),
     "dtype": (lambda: plan("i->", shapes=[(2,)], dtype="float65"), "unknown dtype 'float65'"),
     "shapes": (lambda: plan("i->"), "needs shapes="),
-    "what": (lambda: plan(3, shapes=[]), "expected a TensorNetwork"),  # type: ignore[arg-type]
+    "what": (lambda: plan(3, shapes=[]), "must be a TensorNetwork"),  # type: ignore[arg-type]
     "optimal": (
         lambda: plan(ladder(14, 2)[0], shapes=ladder(14, 2)[1], optimizer="optimal"),
         "'dp'",

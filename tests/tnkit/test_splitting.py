@@ -123,7 +123,7 @@ A = Tensor(np.ones((2, 3)), ["a", "b"])
 WRONG = {
     "method": (lambda: split(A, ["a"], "svdd"), "'svdd' is not offered; use 'svd', 'gram'"),
     "name": (lambda: split(A, ["c"]), "no index 'c'"),
-    "text": (lambda: split(A, "a"), "list of names"),
+    "text": (lambda: split(A, "a"), "left_names must be a list"),
     "bond": (lambda: split(A, ["a"], bond="b"), "'b' is an index of the tensor"),
     "side": (lambda: split(A, ["a"], "qr", absorb="left"), "is not offered"),
     "truncated qr": (lambda: split(A, ["a"], "qr", Truncation(max_bond=1)), "cannot truncate"),

@@ -165,7 +165,7 @@ def test_values_are_frozen_hashable_and_shown_without_data() -> None:
 A = Tensor(np.zeros((2, 3)), ["i", "j"])
 WRONG = {
     "too few names": (lambda: Tensor(np.zeros((2, 3)), ["i"]), "2 axes, shape .2, 3., needs 2"),
-    "a bare string": (lambda: Tensor(np.zeros(2), "i"), r"list of names, got 'i'"),
+    "a bare string": (lambda: Tensor(np.zeros(2), "i"), r"indices must be a list, got 'i'"),
     "size of an Index": (lambda: Tensor(np.zeros(2), [Index("i", 3)]), "does not fit axis 0"),
     "repeated sizes": (lambda: Tensor(np.zeros((2, 3)), ["i", "i"]), "repeated with sizes 2 and 3"),
     "text": (lambda: Tensor(["a"], ["i"]), "expected numbers"),
@@ -180,7 +180,7 @@ WRONG = {
     "an inner product": (lambda: A.inner(A.fix({"i": 0})), "i occur on one only"),
     "unfused sizes": (lambda: A.unfuse("j", [("x", 2), ("y", 2)]), "size 3, not 2 . 2 = 4"),
     "an array": (lambda: A + np.zeros(3), "Tensor that names its axes"),
-    "a tag string": (lambda: Tensor(1.0, [], tags="x"), "list of strings"),
+    "a tag string": (lambda: Tensor(1.0, [], tags="x"), "tags must be a list"),
     "item": (lambda: A.item(), "one element"),
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tnkit.arrays import Array, eps, namespace, promote, rescale, reshape
 from tnkit.checking import checked
-from tnkit.errors import ArgumentError, ArgumentTypeError
+from tnkit.errors import ArgumentError
 from tnkit.mps.arithmetic import chain_of, like_chain
 from tnkit.mps.compression import METHODS, budget_for, compress, refine
 from tnkit.mps.fit import FitTarget
@@ -58,11 +58,6 @@ def apply(
     >>> apply(identity_mpo(4), random_mps(4, bond_dim=2, seed=0)).state.bond_dims
     (2, 2, 2)
     """
-    if not isinstance(mpo, MPO) or not isinstance(target, MPS | MPO):
-        raise ArgumentTypeError(
-            f"expected an MPO and an MPS or MPO, got {type(mpo).__name__} and "
-            f"{type(target).__name__}"
-        )
     if method in ("zipup", "fit") and isinstance(target, MPS):
         zipped: Any = _zip_up(mpo, target, truncation, error_budget, fidelity)
         if method == "fit":

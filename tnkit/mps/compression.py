@@ -22,7 +22,7 @@ from tnkit.arrays import (
     to_numpy,
 )
 from tnkit.checking import checked, random_generator
-from tnkit.errors import ArgumentError, ArgumentTypeError
+from tnkit.errors import ArgumentError
 from tnkit.mps.arithmetic import chain_of, like_chain
 from tnkit.mps.environments import extend_left_overlap
 from tnkit.mps.fit import FitTarget, fit
@@ -83,8 +83,6 @@ def compress(
     >>> max(small.state.bond_dims), small.error_bound > 0
     (2, True)
     """
-    if not isinstance(truncation, Truncation):
-        raise ArgumentTypeError(f"expected a Truncation, got {truncation!r}; see tnkit.Truncation")
     if error_budget is not None and not 0.0 <= error_budget < 1.0:
         raise ArgumentError(f"error_budget must lie in [0, 1), got {error_budget!r}")
     psi = chain_of(chain)

@@ -83,7 +83,7 @@ def site_probabilities(
 
 @checked
 def marginal_probabilities(
-    psi: MPS, sites: int | str | Iterable[int | str], *, memory_limit: int | None = 4 * 2**30
+    psi: MPS, sites: int | str | Iterable[int | str], *, memory_limit: float | None = 4 * 2**30
 ) -> np.ndarray[Any, Any]:
     """Return the joint distribution of some sites, all others summed out.
 

@@ -130,7 +130,7 @@ def entropies(psi: MPS, *, order: float = 1.0) -> np.ndarray[Any, Any]:
 
 @checked
 def reduced_density_matrix(
-    psi: MPS, sites: int | str | Iterable[int | str], *, memory_limit: int | None = 4 * 2**30
+    psi: MPS, sites: int | str | Iterable[int | str], *, memory_limit: float | None = 4 * 2**30
 ) -> Array:
     """Return the reduced density matrix (rows, columns) of any subset of sites, of trace one.
 
@@ -200,7 +200,7 @@ def mutual_information(
     b: int | str | Iterable[int | str],
     *,
     order: float = 1.0,
-    memory_limit: int | None = 4 * 2**30,
+    memory_limit: float | None = 4 * 2**30,
 ) -> float:
     """Return S(a) + S(b) - S(a and b) in nats, for two disjoint sets of sites.
 

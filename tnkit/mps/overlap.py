@@ -157,9 +157,9 @@ def inner(a: MPS, *rest: Any) -> complex | float:
 
 
 def _product(a: MPS, *rest: Any) -> tuple[Any, float]:
-    if not isinstance(a, MPS) or len(rest) not in (1, 2):
+    if len(rest) not in (1, 2):
         raise ArgumentTypeError(
-            f"expected two states, or a state, an operator and a state; got {type(a).__name__} "
+            f"expected two states, or a state, an operator and a state; got a state "
             f"and {len(rest)} more"
         )
     if len(rest) == 2:
@@ -290,7 +290,7 @@ def expectation(psi: MPS, mpo: MPO) -> complex | float:
 
 
 @checked
-def to_dense(chain: MPS | MPO, *, memory_limit: int | None = 4 * 2**30) -> Array:
+def to_dense(chain: MPS | MPO, *, memory_limit: float | None = 4 * 2**30) -> Array:
     """Return a state as one array with an axis a site, or an operator as one matrix.
 
     An operator gives (rows, columns), site 0 varying slowest in both. The array is of the library
