@@ -169,8 +169,9 @@ def _plan_for(
 ) -> Plan:
     if cancel is not None and not hasattr(cancel, "is_set"):
         raise ArgumentTypeError(f"cancel must have is_set, as an Event, got {shown(cancel)}")
-    if time_budget is not None and not time_budget > 0:
-        raise ArgumentError(f"time_budget must be above 0 seconds, got {time_budget!r}")
+    for name, limit in (("time_budget", time_budget), ("memory_limit", memory_limit)):
+        if limit is not None and not limit > 0:
+            raise ArgumentError(f"{name} must be above 0, got {limit!r}")
     if given is None:
         share = memory_limit if memory_limit is None else memory_limit // _workers(executor)
         return plan(

@@ -126,11 +126,16 @@ class Plan:
         if len(arrays) != len(shapes):
             raise SizeError(f"this plan takes {len(shapes)} arrays, got {len(arrays)}")
         numpy = True
-        for array, shape in zip(arrays, shapes):  # noqa: B905  (counted above)
-            if type(array) is not np.ndarray:
-                numpy = False
-            if getattr(array, "shape", None) != shape:
-                self._wrong_shape(arrays)
+        try:
+            for array, shape in zip(arrays, shapes):  # noqa: B905  (counted above)
+                if type(array) is not np.ndarray:
+                    numpy = False
+                if array.shape != shape:
+                    self._wrong_shape(arrays)
+        except AttributeError:
+            raise ArgumentTypeError(
+                f"this plan takes arrays, got {', '.join(map(shown, arrays))}"
+            ) from None
         program = self._program
         if numpy and program.simple:  # spelt out: a microsecond shorter than the general way
             if program.matrices is not None:
@@ -156,8 +161,6 @@ class Plan:
 
     def _wrong_shape(self, arrays: Sequence[Array]) -> None:
         for at, (array, shape) in enumerate(zip(arrays, self.shapes, strict=True)):
-            if not hasattr(array, "shape"):
-                raise ArgumentTypeError(f"array {at} must be an array, got {shown(array)}")
             if tuple(array.shape) != shape:
                 raise SizeError(
                     f"array {at} has shape {tuple(array.shape)}, this plan needs {shape} for the "
@@ -217,8 +220,9 @@ class Plan:
         (5, 2)
         """
         given = list(inputs)
-        wrong = [at for at in given if type(at) is not int or not 0 <= at < len(self.inputs)]
-        if wrong or not given:
+        places = range(len(self.inputs))
+        whole = all(isinstance(at, int | np.integer) and not isinstance(at, bool) for at in given)
+        if not given or not whole or any(at not in places for at in given):
             raise ArgumentError(
                 f"inputs must name some of the {len(self.inputs)} arrays, got {shown(given)}"
             )
