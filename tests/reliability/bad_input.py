@@ -780,7 +780,7 @@ def main() -> None:
     """Run what was asked for; exit 1 where anything failed that is not pending."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", nargs="*")
-    parser.add_argument("--pairs", type=int, default=60)
+    parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--show", type=int, default=10, help="failures printed a name")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
