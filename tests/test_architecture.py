@@ -128,8 +128,10 @@ PLUGIN = {
     "born_machine.plots": 11,
     "born_machine.report": 12,
     "born_machine.run": 13,
+    "born_machine.progress": 13,
     "born_machine": 14,
-    "born_machine.cli": 15,
+    "born_machine.options": 15,
+    "born_machine.cli": 16,
 }
 
 

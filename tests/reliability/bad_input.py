@@ -379,7 +379,7 @@ JUNK: tuple[Callable[[], Any], ...] = (
     *(lambda value=value: value for value in ("", "x", "s0", "a", "s0 ", "Z", b"x", "x" * 5000)),
     *(lambda value=value: value for value in ("ab,bc->ac", "->", "float13", "int64", "no/x.npz")),
     *(lambda value=value: value for value in ((), (0,), (0, 0), (-1, 2), (1.5, 2.5), ("a", "a"))),
-    *(lambda value=value: value for value in (int, object(), slice(None), print, Ellipsis)),
+    *(lambda value=value: value for value in (int, object(), slice(None), len, Ellipsis)),
     *(lambda value=value: value for value in (np.float64(math.nan), np.int64(2), np.bool_(True))),
     *(lambda value=value: value for value in (np.float32(1.5), np.str_("x"), Path("no/where"))),
     list,
@@ -710,12 +710,15 @@ def sweep_flags(words: tuple[str, ...] = WORDS) -> dict[str, Any]:
     """Give every flag every word; count refusals in one line, and what goes through."""
     counts: Counter[str] = Counter()
     failures: list[str] = []
+    signal.signal(signal.SIGALRM, _alarm)
     line = ["train", "digits", "--rows", "0:40", "--sweeps", "1", "--max-bond", "2", "--quiet"]
     if not Path("run").exists():
         _status([*line, "--out", "run"])
     kept = _files()
     for command, rest, flag in flags():
         for word in words:
+            if len(word) == 30 and flag in ("--sweeps", "--steps"):
+                continue  # so many are made
             arguments = [command, *rest, *([flag] if flag else []), word]
             status, text = _status(arguments)
             refused = status == 2
@@ -739,12 +742,15 @@ def sweep_flags(words: tuple[str, ...] = WORDS) -> dict[str, Any]:
 def _status(arguments: list[str]) -> tuple[Any, str]:
     error = io.StringIO()
     with contextlib.redirect_stderr(error), contextlib.redirect_stdout(io.StringIO()):
+        signal.setitimer(signal.ITIMER_REAL, 4 * SECONDS)
         try:
             status: Any = born_machine(arguments)
         except SystemExit as stop:
             status = stop.code
         except BaseException as failure:
             status = f"{type(failure).__name__}: {failure}"
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
     return status, error.getvalue()
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "measure",
     "model_facts",
     "plain",
+    "read_results",
     "summary",
     "write_report",
 ]

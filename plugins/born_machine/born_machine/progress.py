@@ -1,0 +1,70 @@
+"""The progress display of a training run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from born_machine.checkpoint import AnyCheckpoint, members_of
+from tnkit import StepInfo
+
+__all__ = ["Progress"]
+
+_BAR = "{desc} |{bar:24}| {percentage:3.0f}%{postfix} [{elapsed}, {remaining} left]"
+
+
+class Progress:
+    """A live bar on a terminal, one line a sweep everywhere."""
+
+    def __init__(self, sweeps: int, quiet: bool, folder: Path, *, saved: bool = False) -> None:
+        from tqdm import tqdm
+
+        self._sweeps = sweeps
+        self._quiet = quiet
+        self._folder = folder
+        self._saved = saved  # whether there is a checkpoint to go on from
+        self._validation = ""
+        self._shown = 0.0
+        self._bar = tqdm(
+            total=1,
+            disable=quiet or not sys.stderr.isatty(),
+            bar_format=_BAR,
+            leave=False,
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._bar.close()
+        if kind is KeyboardInterrupt and self._saved:
+            print(f"go on with: born-machine resume {self._folder}", file=sys.stderr)
+
+    def step(self, sweep: int, info: StepInfo) -> None:
+        self._bar.update()
+        now = time.monotonic()
+        if now - self._shown > 0.5:  # reading the loss waits for the device: not at every bond
+            self._shown = now
+            self._bar.set_description_str(f"sweep {sweep}/{self._sweeps}", refresh=False)
+            self._bar.set_postfix_str(
+                f"NLL train {float(info.loss):.2f}{self._validation}, bond {info.kept}"
+            )
+
+    def sweep(self, checkpoint: AnyCheckpoint) -> None:
+        self._saved = True
+        record = checkpoint.history[-1]
+        if record.sweep == 0:
+            members = members_of(checkpoint)
+            moves = len(members) * max(2 * len(members[0].state) - 4, 1)
+            self._bar.reset(total=self._sweeps * moves)
+        if record.nll_validation is not None:
+            self._validation = f", validation {record.nll_validation:.2f}"
+        if not self._quiet:
+            validation = self._validation and self._validation + " nats"
+            train = f"NLL train {record.nll_train:.3f}" + ("" if validation else " nats")
+            line = (
+                f"sweep {record.sweep:>3}  {train}{validation}, bond {record.max_bond} "
+                f"(mean {record.mean_bond:.1f}), {record.seconds:.1f} s"
+            )
+            self._bar.write(line, file=sys.stderr)
