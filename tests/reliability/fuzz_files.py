@@ -63,6 +63,10 @@ def _plain(value: Any) -> Any:
         return _plain([value.arrays, value.sites, str(value.gauge), value.log_scale])
     if isinstance(value, tnkit.MPO):
         return _plain([value.arrays, value.sites, value.log_scale])
+    if isinstance(value, tnkit.Tensor):
+        return _plain([value.array, value.names, sorted(value.tags)])
+    if isinstance(value, tnkit.TensorNetwork):
+        return _plain([*value.tensors, value.output])
     return value
 
 
@@ -72,6 +76,15 @@ def _mps(path: Path) -> None:
 
 def _mpo(path: Path) -> None:
     tnkit.save(path, tnkit.mpo_from_terms([{0: np.eye(2), 2: np.diag([1.0, -1.0])}], 3))
+
+
+def _network(path: Path) -> None:
+    network = tnkit.from_einsum("ab,bc->ca", np.ones((2, 3)), np.arange(12.0).reshape(3, 4))
+    tnkit.save(path, network)
+
+
+def _saved_plan(path: Path) -> None:
+    tnkit.save(path, tnkit.plan("ab,bc,ca->", shapes=[(2, 3), (3, 4), (4, 2)]))
 
 
 def _archive(path: Path) -> None:
@@ -153,6 +166,8 @@ def _read_archive(path: Path) -> Any:
 CORE = (
     Reader("MPS", ".npz", _mps, tnkit.load, True),
     Reader("MPO", ".npz", _mpo, tnkit.load, True),
+    Reader("network", ".npz", _network, tnkit.load, True),
+    Reader("saved plan", ".npz", _saved_plan, tnkit.load, True),
     Reader("archive", ".npz", _archive, _read_archive, True),
     Reader("plan", ".json", _plan, _read_plan, True),
 )
@@ -229,7 +244,7 @@ def forged(content: bytes, rng: random.Random) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as old:
         members = {name: old.read(name) for name in old.namelist()}
     manifest = unseal(members.pop("manifest.json"))
-    if rng.random() < 0.3:
+    if members and rng.random() < 0.3:
         name = rng.choice(sorted(members))
         members[name] = mutated(members[name], rng)
     for name, entry in manifest["arrays"].items():

@@ -63,6 +63,12 @@ def test_a_file_of_the_first_format_is_read_for_ever(kind: str) -> None:
     assert_same(tnkit.load(FIRST / f"{kind}.npz"), values()[kind])
 
 
+@pytest.mark.parametrize("kind", values())
+def test_a_value_of_every_kind_comes_back(kind: str, tmp_path: Path) -> None:
+    tnkit.save(tmp_path / "x.npz", values()[kind])
+    assert_same(tnkit.load(tmp_path / "x.npz"), values()[kind])
+
+
 @pytest.mark.parametrize("kind", ["mps", "mpo", "tensor", "network"])
 def test_numpy_alone_reads_the_arrays(kind: str) -> None:
     with np.load(FIRST / f"{kind}.npz") as file:
