@@ -79,7 +79,7 @@ def write_half(path: Path) -> None:
 
 def test_a_write_that_fails_leaves_the_old_file(archive: Path) -> None:
     before = archive.read_bytes()
-    with pytest.raises(tnkit.ArgumentError, match="what JSON holds"):
+    with pytest.raises(tnkit.ArgumentTypeError, match="what JSON holds"):
         tnkit.write_archive(archive, "thing", {"bad": object()}, {})
     with pytest.raises(RuntimeError):
         write_half(archive)
