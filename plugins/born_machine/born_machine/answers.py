@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
-from born_machine.data import Samples, check_samples
+from born_machine.data import Samples, as_array, check_samples
 from born_machine.inputs import generator, read_samples, resolve_device
 from born_machine.likelihood import standard_error
 from born_machine.models.mps import MPSModel
@@ -128,7 +128,10 @@ class Answers:
     ) -> tuple[float, float]:
         """Return the Shannon entropy of p in nats, estimated from draws, and its standard error."""
         model = self._fitted()
-        logs = model.log_likelihood(model.sample(n_samples, self._rng(random_state)))
+        samples = model.sample(n_samples, self._rng(random_state))
+        if not len(samples):
+            raise ArgumentError(f"n_samples must be at least 1, got {n_samples}")
+        logs = model.log_likelihood(samples)
         return -float(logs.mean()), standard_error(logs)
 
     def anomaly_score(
@@ -175,11 +178,11 @@ class Answers:
 
     def _masked(self, X: Any, known: Any) -> tuple[Samples, npt.NDArray[np.bool_]]:
         model = self._fitted()
-        values = np.asarray(X)
+        values = as_array(X)
         values = values.reshape(len(values), -1) if values.ndim == 3 else values
         if values.ndim != 2 or values.shape[1] != model.features:
             raise SizeError(f"expected samples (sample, {model.features}), got shape {np.shape(X)}")
-        mask = np.asarray(known)
+        mask = as_array(known)
         if mask.dtype != np.bool_:
             raise ArgumentTypeError(f"known must be boolean (True = given), got {mask.dtype}")
         if mask.size == model.features:

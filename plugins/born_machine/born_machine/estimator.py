@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import fields, replace
 from typing import Any, Self
 
@@ -43,9 +44,11 @@ from born_machine.models.storage import load_model, save_model
 from born_machine.settings import Schedule, Settings, plain_schedule
 from born_machine.train import Augment
 from tnkit import ArgumentError, FormatError, StepInfo
+from tnkit.checking import checked
 
 __all__ = ["BornMachine"]
 
+_MOST_MACHINES = 2**16
 AUGMENT = ("auto", "none", "shifts", "random-shifts")
 _SCHEDULES = ("max_bond", "value_cutoff", "cutoff", "learning_rate", "noise")
 
@@ -191,6 +194,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = self.missing == "marginalise"
         return tags
 
+    @checked
     def fit(
         self,
         X: Any,
@@ -342,6 +346,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         return machine
 
     def _settings(self) -> Settings:
+        _check_types(self)
         names = (field.name for field in fields(Settings) if field.name not in ("start", "seed"))
         seed = self.random_state
         if seed is None:
@@ -351,8 +356,10 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_mixture(self) -> None:
         count = self.n_machines
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise ArgumentError(f"n_machines must be a whole number from 1 up, got {count!r}")
+        if not 1 <= count <= _MOST_MACHINES:
+            raise ArgumentError(
+                f"n_machines must be a whole number from 1 up to {_MOST_MACHINES:,}, got {count!r}"
+            )
         if self.mixture_weights not in WEIGHTS:
             raise ArgumentError(
                 f"mixture_weights must be one of {', '.join(WEIGHTS)}, got {self.mixture_weights!r}"
@@ -406,6 +413,15 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         reach = shift_reach(image_shape, len(training))
         reach = max(1, reach) if self.augment == "shifts" else reach
         return reach, shifted_images(training, image_shape, reach) if reach else None, None
+
+
+_hold = checked(BornMachine.__init__)
+
+
+def _check_types(machine: BornMachine) -> None:
+    """Hold the parameters against the annotations of the constructor, which takes anything."""
+    names = BornMachine._get_param_names()
+    _hold(copy(machine), **{name: getattr(machine, name) for name in names})
 
 
 def _ints(values: Any) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from born_machine.data import Samples, check_samples
+from born_machine.data import Samples, as_array, check_samples
 from tnkit import ArgumentError, SizeError
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 MISSING = ("raise", "marginalise")
+_MOST_LEVELS = 2**16
 
 
 def read_samples(
@@ -35,7 +36,7 @@ def read_samples(
         raise ArgumentError(f"missing must be one of {', '.join(MISSING)}, got {missing!r}")
     if missing == "raise" or hasattr(X, "tocsr"):
         return check_samples(X, features=features, dims=dims)
-    values = np.asarray(X)
+    values = as_array(X)
     if values.dtype.kind == "O":
         try:
             values = values.astype(np.float64)
@@ -57,14 +58,14 @@ def value_counts(levels: int | Sequence[int] | None, samples: Samples) -> tuple[
     found = samples.max(axis=0).astype(int) + 1
     if levels is None:
         return tuple(int(d) for d in np.maximum(found, 2))
-    dims = np.asarray(levels)
+    dims = as_array(levels)
     if dims.dtype.kind not in "iu" or dims.ndim > 1 or (dims.ndim and len(dims) != len(found)):
         raise ArgumentError(
             f"levels must be a whole number or one for each of {len(found)} features, "
             f"got {levels!r}"
         )
-    if dims.size and dims.min() < 1:
-        raise ArgumentError(f"levels must be at least 1, got {levels!r}")
+    if dims.size and not 1 <= dims.min() <= dims.max() <= _MOST_LEVELS:
+        raise ArgumentError(f"levels must be from 1 to {_MOST_LEVELS:,}, got {levels!r}")
     dims = np.broadcast_to(dims, found.shape)
     if (dims < found).any():
         feature = int(np.flatnonzero(dims < found)[0])
@@ -96,12 +97,10 @@ def image_shape_of(
 
 def generator(random_state: int | None) -> np.random.Generator:
     """Return a generator of the seed; `ArgumentError` for what is no seed."""
-    try:
-        return np.random.default_rng(random_state)
-    except (ValueError, TypeError) as error:
-        raise ArgumentError(
-            f"random_state must be a whole number from 0 up, got {random_state!r} ({error})"
-        ) from None
+    whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
+    if random_state is not None and not (whole and random_state >= 0):
+        raise ArgumentError(f"random_state must be a whole number from 0 up, got {random_state!r}")
+    return np.random.default_rng(random_state)
 
 
 def thread_limit(max_bond: int) -> int | None:

@@ -125,8 +125,11 @@ class Settings:
         """Return the values that the schedules take at a sweep, counted from 1."""
         rate = _number("learning_rate", at_sweep("learning_rate", self.learning_rate, sweep))
         noise = _number("noise", at_sweep("noise", self.noise, sweep))
+        bond = at_sweep("max_bond", self.max_bond, sweep)
+        if bond is None:
+            raise ArgumentError("max_bond must be a whole number from 1 up, got None")
         truncation = Truncation(
-            max_bond=at_sweep("max_bond", self.max_bond, sweep),
+            max_bond=bond,
             cutoff=at_sweep("cutoff", self.cutoff, sweep),
             value_cutoff=at_sweep("value_cutoff", self.value_cutoff, sweep),
         )
@@ -136,7 +139,7 @@ class Settings:
     def largest_bond(self) -> int:
         """The largest bond dimension that any sweep allows."""
         bonds = (self.at(k).truncation.max_bond for k in range(1, max(self.sweeps, 1) + 1))
-        return max(bond for bond in bonds if bond is not None)
+        return max(bond or 1 for bond in bonds)
 
 
 def at_sweep(name: str, schedule: Schedule, sweep: int) -> Any:
