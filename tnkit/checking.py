@@ -72,10 +72,11 @@ def checked(function: F) -> F:
 class _Rule:
     """What one parameter takes."""
 
-    __slots__ = ("classes", "expected", "flag", "name", "text")
+    __slots__ = ("classes", "expected", "flag", "kind", "name", "text")
 
-    def __init__(self, name: str, hint: Any) -> None:
+    def __init__(self, name: str, hint: Any, kind: Any) -> None:
         self.name = name
+        self.kind = kind
         self.classes: tuple[type, ...] = ()
         words = []
         for member in _members(hint):
@@ -96,7 +97,9 @@ class _Rule:
 
     def hold(self, value: Any) -> bool:
         """Raise where `value` is of another type; say whether all of its type will do."""
-        known = object in self.classes or not isinstance(value, np.ndarray)
+        known = not isinstance(value, np.ndarray) or not {object, np.ndarray}.isdisjoint(
+            self.classes
+        )
         wrong = not isinstance(value, self.classes)
         wrong |= isinstance(value, _FLAGS) and not self.flag
         wrong |= isinstance(value, str | bytes) and not self.text
@@ -117,18 +120,18 @@ def _learn(
     Annotations may name what is defined further down in a module. named: one keyword and its
     value. Says whether other arguments of the same types need no second look.
     """
-    parameters = inspect.signature(function).parameters
     if not rules:
         hints = typing.get_type_hints(function)
-        rules.update((name, _Rule(name, hints.get(name, Any))) for name in parameters)
+        for name, parameter in inspect.signature(function).parameters.items():
+            rules[name] = _Rule(name, hints.get(name, Any), parameter.kind)
     known = True
-    for at, parameter in enumerate(parameters.values()):
-        if parameter.kind is parameter.KEYWORD_ONLY:
+    for at, rule in enumerate(rules.values()):
+        if rule.kind is inspect.Parameter.KEYWORD_ONLY:
             break
-        many = parameter.kind is parameter.VAR_POSITIONAL
+        many = rule.kind is inspect.Parameter.VAR_POSITIONAL
         for value in args[at:] if many else args[at : at + 1]:
-            known &= rules[parameter.name].hold(value)
-    if named and named[0] in parameters:
+            known &= rule.hold(value)
+    if named and named[0] in rules:
         known &= rules[named[0]].hold(named[1])
     return known
 
