@@ -197,7 +197,7 @@ def test_training_stops_at_the_bond_where_a_number_breaks(
     monkeypatch.setattr(born_machine.train, "gradient_step", broken(step, 37, bad))
     steps: list[int] = []
     kept: list[Checkpoint] = []
-    with pytest.raises(tnkit.NonFiniteError):
+    with pytest.raises(tnkit.NonFiniteError, match=r"^sweep 3, bond 4 \(sites 's4', 's5'\): \S"):
         machine.fit(samples, on_step=lambda sweep, _: steps.append(sweep), on_sweep=kept.append)
     assert len(steps) == 36
     assert [c.history[-1].sweep for c in kept] == [0, 1, 2]
@@ -223,7 +223,7 @@ def test_dmrg_stops_at_the_bond_where_a_number_breaks(
     lowest = tnkit.algorithms.dmrg.lowest_vector
     monkeypatch.setattr(tnkit.algorithms.dmrg, "lowest_vector", broken(lowest, 11, bad))
     steps: list[tnkit.StepInfo] = []
-    with pytest.raises(tnkit.NonFiniteError):
+    with pytest.raises(tnkit.NonFiniteError, match=r"^sweep 2, bond 2 \(sites 's2', 's3'\): \S"):
         tnkit.dmrg(
             ising.to_mpo(6), psi, truncation=tnkit.Truncation(max_bond=6), on_step=steps.append
         )
