@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import born_machine.train
+import born_machine.update
 import tnkit
 import tnkit.algorithms.dmrg
 from born_machine import BornMachine, Checkpoint
@@ -193,8 +194,8 @@ def test_training_stops_at_the_bond_where_a_number_breaks(
     machine = BornMachine(max_bond=4, sweeps=5, patience=0, order="given", random_state=0)
     whole: list[Checkpoint] = []
     machine.fit(samples, on_sweep=whole.append)
-    step = born_machine.train.gradient_step
-    monkeypatch.setattr(born_machine.train, "gradient_step", broken(step, 37, bad))
+    step = born_machine.update.gradient_step
+    monkeypatch.setattr(born_machine.update, "gradient_step", broken(step, 37, bad))
     steps: list[int] = []
     kept: list[Checkpoint] = []
     with pytest.raises(tnkit.NonFiniteError, match=r"^sweep 3, bond 4 \(sites 's4', 's5'\): \S"):

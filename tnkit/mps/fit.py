@@ -167,6 +167,7 @@ class FitProblem:
     def _check_site(self, array: Array, site: int) -> None:
         for term in self.terms:
             arrays = (term.operator or term.state).arrays
+            namespace(array, arrays[0])  # or raise: of one library
             expected = arrays[site].shape[1] if site < len(arrays) else None
             if array.shape[1] != expected:
                 raise SizeError(
