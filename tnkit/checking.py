@@ -48,6 +48,8 @@ def checked(function: F) -> F:
         ...
     tnkit.errors.ArgumentTypeError: x must be a number, got '2' of type str
     """
+    if not inspect.isfunction(inspect.unwrap(function)):
+        raise ArgumentTypeError(f"function must be written in Python, got {shown(function)}")
     rules: dict[str, _Rule] = {}
     seen: set[Any] = set()  # types of arguments that passed: in one line, or by keyword
     learn = functools.partial(_learn, function, rules)

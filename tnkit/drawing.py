@@ -114,6 +114,7 @@ def draw(
     return ax
 
 
+@checked
 def isometric_legs(
     tensor: Tensor, candidates: Sequence[str] | None = None, *, tolerance: float = 1e-6
 ) -> tuple[str, ...]:

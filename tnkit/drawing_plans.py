@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tnkit.checking import checked
 from tnkit.drawing import draw, layout
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.network import TensorNetwork
@@ -46,6 +47,7 @@ class Picture:
         self.figure.savefig(path, bbox_inches="tight", dpi=dpi)
 
 
+@checked
 def picture(what: TensorNetwork | Plan, **options: Any) -> Picture:
     """Return the picture of a network (`draw`) or of a plan (`draw_tree`) for a notebook or a file.
 
@@ -68,6 +70,7 @@ def picture(what: TensorNetwork | Plan, **options: Any) -> Picture:
     return Picture(figure)
 
 
+@checked
 def draw_tree(plan: Plan, ax: Any = None, *, names: bool | None = None) -> Any:
     """Draw the contraction tree of a plan on matplotlib axes and return them.
 
@@ -138,6 +141,7 @@ def draw_tree(plan: Plan, ax: Any = None, *, names: bool | None = None) -> Any:
     return ax
 
 
+@checked
 def draw_steps(
     network: TensorNetwork,
     plan: Plan,

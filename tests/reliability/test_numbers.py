@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import born_machine.train
+import born_machine.update
 import tnkit
 import tnkit.algorithms.dmrg
 from born_machine import BornMachine, Checkpoint
@@ -193,11 +194,11 @@ def test_training_stops_at_the_bond_where_a_number_breaks(
     machine = BornMachine(max_bond=4, sweeps=5, patience=0, order="given", random_state=0)
     whole: list[Checkpoint] = []
     machine.fit(samples, on_sweep=whole.append)
-    step = born_machine.train.gradient_step
-    monkeypatch.setattr(born_machine.train, "gradient_step", broken(step, 37, bad))
+    step = born_machine.update.gradient_step
+    monkeypatch.setattr(born_machine.update, "gradient_step", broken(step, 37, bad))
     steps: list[int] = []
     kept: list[Checkpoint] = []
-    with pytest.raises(tnkit.NonFiniteError):
+    with pytest.raises(tnkit.NonFiniteError, match=r"^sweep 3, bond 4 \(sites 's4', 's5'\): \S"):
         machine.fit(samples, on_step=lambda sweep, _: steps.append(sweep), on_sweep=kept.append)
     assert len(steps) == 36
     assert [c.history[-1].sweep for c in kept] == [0, 1, 2]
@@ -223,7 +224,7 @@ def test_dmrg_stops_at_the_bond_where_a_number_breaks(
     lowest = tnkit.algorithms.dmrg.lowest_vector
     monkeypatch.setattr(tnkit.algorithms.dmrg, "lowest_vector", broken(lowest, 11, bad))
     steps: list[tnkit.StepInfo] = []
-    with pytest.raises(tnkit.NonFiniteError):
+    with pytest.raises(tnkit.NonFiniteError, match=r"^sweep 2, bond 2 \(sites 's2', 's3'\): \S"):
         tnkit.dmrg(
             ising.to_mpo(6), psi, truncation=tnkit.Truncation(max_bond=6), on_step=steps.append
         )

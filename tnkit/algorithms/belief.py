@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tnkit.algorithms.approximation import Approximation
+from tnkit.checking import checked
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
@@ -39,6 +40,7 @@ class BeliefResult(Approximation):
     marginals: Mapping[str, Any]
 
 
+@checked
 def belief_propagation(
     network: TensorNetwork,
     *,

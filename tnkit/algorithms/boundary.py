@@ -11,6 +11,7 @@ import numpy as np
 
 from tnkit.algorithms.approximation import Approximation, approximation
 from tnkit.arrays import Array, eps, like, promote, reshape
+from tnkit.checking import checked
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.index import fresh_name
@@ -31,6 +32,7 @@ Cell: TypeAlias = tuple[int, int]
 _PAIR = re.compile(r"\((\d+), (\d+)\)")
 
 
+@checked
 def boundary_contract(
     network: TensorNetwork,
     truncation: Truncation,

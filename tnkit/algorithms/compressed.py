@@ -11,6 +11,7 @@ import numpy as np
 from tnkit.algorithms.approximation import Approximation, approximation
 from tnkit.arrays import eps, like, nbytes, promote, rescale
 from tnkit.bonds import compress_bond, gauge_bond
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, MemoryLimitError
 from tnkit.index import fresh_name
 from tnkit.network import TensorNetwork
@@ -22,6 +23,7 @@ from tnkit.truncation import Truncation
 __all__ = ["compressed_contract"]
 
 
+@checked
 def compressed_contract(
     network: TensorNetwork,
     truncation: Truncation,

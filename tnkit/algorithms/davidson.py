@@ -50,6 +50,7 @@ def lowest_vector(
         return 0.0, start
     basis = reshape(vector / size, (1, -1))
     images: Array = None
+    depth = min(depth, start.shape[0])  # no Krylov space is larger
     projected = np.zeros((depth, depth), dtype=to_numpy(start[:1]).dtype)
     enough = 0.0
     while True:

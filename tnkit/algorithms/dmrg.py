@@ -11,6 +11,7 @@ import numpy as np
 
 from tnkit.algorithms.davidson import lowest_vector
 from tnkit.arrays import Array, adjoint, eps, is_complex, like, namespace, reshape
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError
 from tnkit.mps.arithmetic import add, chain_of, distance, scale
 from tnkit.mps.compression import compress
@@ -74,6 +75,7 @@ class DMRGResult:
         )
 
 
+@checked
 def dmrg(
     mpo: MPO,
     psi: MPS | Paused,
@@ -125,12 +127,15 @@ def dmrg(
     """
     rules = schedule(truncation)
     for name, value in (("sweeps", sweeps), ("krylov", krylov)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        if value < 1:
             raise ArgumentError(f"{name} must be a whole number from 1 up, got {value!r}")
     if method not in _METHODS:
         raise ArgumentError(f"method={method!r} is not offered; use {' or '.join(_METHODS)}")
-    if not isinstance(psi, MPS | Paused):
-        raise ArgumentTypeError(f"psi must be an MPS or a Paused run, got {type(psi).__name__}")
+    if math.isnan(tolerance) or math.isnan(variance_tolerance or 0.0):
+        raise ArgumentError(
+            f"tolerance and variance_tolerance must be numbers, got {tolerance!r} and "
+            f"{variance_tolerance!r}"
+        )
     given = psi if isinstance(psi, MPS) else psi.state
     check_operator(mpo, given, given)
     if len(given) < 2:
@@ -427,6 +432,8 @@ def _stirred(psi: MPS, mpo: MPO) -> MPS:
 
 
 def _like(other: MPS, state: MPS) -> MPS:
+    if not isinstance(other, MPS):
+        raise ArgumentTypeError(f"orthogonal_to must hold MPS states, got {shown(other)}")
     if other.sites != state.sites or other.site_dims != state.site_dims:
         raise ArgumentError("a state in orthogonal_to has other sites than psi")
     xp = namespace(other.arrays[0])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tnkit.build.gates import QASM_GATES, QSIM_GATES, gate_matrix
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 
 __all__ = ["Circuit", "Gate", "light_cone"]
@@ -98,6 +99,7 @@ class Circuit:
         return Circuit(self.qubits, back)
 
 
+@checked
 def light_cone(circuit: Circuit, qubits: Iterable[int | str]) -> Circuit:
     """Return the circuit without the gates that cannot influence `qubits` at its end.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tnkit.build.circuit import Circuit, Gate, light_cone
 from tnkit.build.gates import QASM_GATES
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
@@ -64,6 +65,7 @@ class Wires:
         self.tensors.append(Tensor(values.reshape(shape), [*after, *before], tags))
 
 
+@checked
 def state_network(circuit: Circuit, *, dtype: Any = "complex128") -> TensorNetwork:
     """Return the final state as a network; its open indices are the qubits, in order.
 
@@ -82,6 +84,7 @@ def state_network(circuit: Circuit, *, dtype: Any = "complex128") -> TensorNetwo
     return network.rename(dict(zip(wires.names, circuit.qubits, strict=True)))
 
 
+@checked
 def circuit_positions(circuit: Circuit) -> dict[int | str, tuple[float, float]]:
     """Return {tensor or index: (x, y)} of `state_network`, for `draw`: time runs to the right.
 
@@ -114,6 +117,7 @@ def circuit_positions(circuit: Circuit) -> dict[int | str, tuple[float, float]]:
     return places
 
 
+@checked
 def amplitude_network(
     circuit: Circuit, bits: str | Sequence[int], *, dtype: Any = "complex128"
 ) -> TensorNetwork:
@@ -140,6 +144,7 @@ def amplitude_network(
     return state_network(circuit, dtype=dtype).fix(fixed)
 
 
+@checked
 def density_network(
     circuit: Circuit, qubits: Iterable[int | str], *, dtype: Any = "complex128"
 ) -> TensorNetwork:
@@ -163,6 +168,7 @@ def density_network(
     return network.rename(names)
 
 
+@checked
 def expectation_network(
     circuit: Circuit, operators: Mapping[Any, Any], *, dtype: Any = "complex128"
 ) -> TensorNetwork:

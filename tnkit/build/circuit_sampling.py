@@ -8,6 +8,7 @@ import numpy as np
 
 from tnkit.build.circuit import Circuit
 from tnkit.build.circuit_networks import sandwich
+from tnkit.checking import checked
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError, NonFiniteError
 from tnkit.network import TensorNetwork
@@ -16,6 +17,7 @@ from tnkit.tensor import Tensor
 __all__ = ["sample_circuit"]
 
 
+@checked
 def sample_circuit(
     circuit: Circuit,
     count: int,

@@ -8,6 +8,7 @@ import numpy as np
 
 from tnkit.build.counting import automaton
 from tnkit.build.sources import Words, fail, read_text
+from tnkit.checking import checked
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
 
@@ -16,6 +17,7 @@ __all__ = ["cnf_network"]
 _MOST = 1_000_000
 
 
+@checked
 def cnf_network(source: str | Path) -> TensorNetwork:
     r"""Return the network whose value is the (weighted) number of models of a CNF formula.
 

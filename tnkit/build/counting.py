@@ -15,6 +15,7 @@ from tnkit.build.models import (
     node_value,
     pair_network,
 )
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 from tnkit.index import fresh_name
 from tnkit.network import TensorNetwork
@@ -25,6 +26,7 @@ __all__ = ["automaton", "colouring_network", "dimer_network", "independent_set_n
 _WIDE = 6
 
 
+@checked
 def dimer_network(graph: Any, *, weight: Values = 1.0, monomer: Values = 0.0) -> TensorNetwork:
     """Return the network that counts the perfect matchings of a graph.
 
@@ -65,6 +67,7 @@ def dimer_network(graph: Any, *, weight: Values = 1.0, monomer: Values = 0.0) ->
     return TensorNetwork(tensors, [])
 
 
+@checked
 def colouring_network(graph: Any, colours: int) -> TensorNetwork:
     """Return the network that counts proper colourings: no edge joins two vertices of one colour.
 
@@ -79,6 +82,7 @@ def colouring_network(graph: Any, colours: int) -> TensorNetwork:
     return pair_network(graph, colours, lambda a, b, about: unequal)
 
 
+@checked
 def independent_set_network(graph: Any, *, activity: Values = 1.0) -> TensorNetwork:
     """Return the network of the sum over independent sets of the product of their activities.
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 
 __all__ = ["QASM_GATES", "QSIM_GATES", "Standard", "gate_matrix"]
@@ -141,6 +142,7 @@ QSIM_GATES: dict[str, Standard] = {
 }
 
 
+@checked
 def gate_matrix(name: str, parameters: Sequence[float] = ()) -> Any:
     """Return the unitary of a standard gate, (2^k, 2^k), its first qubit the slowest.
 

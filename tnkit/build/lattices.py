@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError
 
 __all__ = ["LATTICES", "lattice", "lattice_positions", "random_regular_graph", "tree_graph"]
@@ -46,6 +47,7 @@ _AXES = {"chain": 1, "square": 2, "cubic": 3, "hypercubic": 0}
 LATTICES = (*_AXES, *_CELLS)
 
 
+@checked
 def lattice(kind: str, *sides: int, periodic: bool | Sequence[bool] = False) -> Any:
     """Return a lattice as a `networkx.Graph` whose nodes have the attribute position.
 
@@ -122,6 +124,7 @@ def _cube(axes: int) -> _Cell:
     )
 
 
+@checked
 def tree_graph(branching: int, depth: int) -> Any:
     """Return the tree of `depth` levels below the root, `branching` children a node.
 
@@ -148,6 +151,7 @@ def tree_graph(branching: int, depth: int) -> Any:
     return graph
 
 
+@checked
 def random_regular_graph(degree: int, vertices: int, seed: int) -> Any:
     """Return a random graph with `degree` edges at each vertex (networkx's, checked).
 
@@ -166,6 +170,7 @@ def random_regular_graph(degree: int, vertices: int, seed: int) -> Any:
     return networkx.random_regular_graph(degree, vertices, seed=seed)
 
 
+@checked
 def lattice_positions(graph: Any) -> dict[str, tuple[float, float]]:
     """Return {str(node): (x, y)} from the attribute position: what `draw` takes as positions.
 

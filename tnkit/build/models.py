@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
@@ -25,6 +26,7 @@ __all__ = [
 Values = float | str | Mapping[Any, float]
 
 
+@checked
 def pair_network(
     graph: Any,
     states: int,
@@ -59,6 +61,7 @@ def pair_network(
     return TensorNetwork(tensors, [])
 
 
+@checked
 def ising_network(
     graph: Any, beta: float, *, coupling: Values = 1.0, field: Values = 0.0
 ) -> TensorNetwork:
@@ -84,6 +87,7 @@ def ising_network(
     )
 
 
+@checked
 def potts_network(
     graph: Any,
     states: int,

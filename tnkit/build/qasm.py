@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tnkit.build.circuit import Circuit, Gate
 from tnkit.build.gates import QASM_GATES
 from tnkit.build.sources import fail, read_text
+from tnkit.checking import checked
 
 __all__ = ["read_qasm"]
 
@@ -49,6 +50,7 @@ class _Defined(NamedTuple):
     depth: int = 0
 
 
+@checked
 def read_qasm(source: str | Path, *, max_gates: int = 1_000_000) -> Circuit:
     """Return the circuit of an OpenQASM 2 program.
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from tnkit.build.circuit import Circuit, Gate
 from tnkit.build.gates import QSIM_GATES
 from tnkit.build.sources import Words, fail, read_text
+from tnkit.checking import checked
 
 __all__ = ["read_qsim"]
 
 
+@checked
 def read_qsim(source: str | Path) -> Circuit:
     r"""Return the circuit of a qsim file.
 

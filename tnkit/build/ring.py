@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tnkit.arrays import Array
+from tnkit.checking import checked
 from tnkit.contraction import contract_scaled
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError, SizeError
 from tnkit.index import fresh_name
@@ -17,6 +18,7 @@ from tnkit.tensor import Tensor
 __all__ = ["ring", "ring_expectation", "ring_inner", "ring_log_norm"]
 
 
+@checked
 def ring(arrays: Sequence[Array], *, sites: Sequence[str] | None = None) -> TensorNetwork:
     """Return the network of a state on a ring: bond k joins sites k and k + 1, the last closes it.
 
@@ -68,6 +70,7 @@ def _closed(array: Array) -> Array:
     return total
 
 
+@checked
 def ring_inner(
     a: TensorNetwork,
     b: TensorNetwork,
@@ -103,11 +106,13 @@ def ring_inner(
     return contract_scaled(a.conj() | ket, memory_limit=memory_limit)
 
 
+@checked
 def ring_log_norm(psi: TensorNetwork, *, memory_limit: int | None = None) -> float:
     """Return the natural logarithm of the 2-norm of a ring, or of any network; -inf for zero."""
     return 0.5 * float(ring_inner(psi, psi, memory_limit=memory_limit).log_abs)
 
 
+@checked
 def ring_expectation(
     psi: TensorNetwork, operators: Mapping[str, Any], *, memory_limit: int | None = None
 ) -> complex | float:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tnkit.arrays import Array
 from tnkit.build.models import checked_graph, node_tags
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
@@ -17,6 +18,7 @@ from tnkit.tensor import Tensor
 __all__ = ["mera_network", "mera_positions", "peps_network"]
 
 
+@checked
 def peps_network(
     graph: Any,
     *,
@@ -58,6 +60,7 @@ numpy, 576 bytes)
     return TensorNetwork(tensors, [str(node) for node in graph.nodes] if site_dim else [])
 
 
+@checked
 def mera_network(
     levels: int,
     *,
@@ -106,6 +109,7 @@ def mera_network(
     return TensorNetwork(tensors, [f"s{k}" for k in range(2 ** (levels + 1))])
 
 
+@checked
 def mera_positions(levels: int) -> dict[int, tuple[float, float]]:
     """Return {tensor: (x, y)} of `mera_network`: what `draw` takes as positions.
 

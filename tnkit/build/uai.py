@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tnkit.build.sources import Words, fail, read_text
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
@@ -18,6 +19,7 @@ __all__ = ["read_uai_evidence", "uai_network"]
 _MOST = 1_000_000
 
 
+@checked
 def uai_network(
     source: str | Path,
     evidence: Mapping[int, int] | str | Path | None = None,
@@ -84,6 +86,7 @@ def uai_network(
     return network.fix({str(k): int(value) for k, value in known.items()})
 
 
+@checked
 def read_uai_evidence(source: str | Path) -> dict[int, int]:
     """Return {variable: value} from a UAI evidence file: a count, then pairs.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import Array, namespace, reshape
-from tnkit.errors import ArgumentError, ArgumentTypeError
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.mps.environments import (
     extend_left_overlap,
     extend_left_sandwich,
@@ -38,7 +40,18 @@ class FitTarget:
     state: MPS
     operator: MPO | None = None
 
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _check_target(self.coefficient, self.state, self.operator)
 
+
+@checked
+def _check_target(coefficient: complex, state: MPS, operator: MPO | None) -> None:
+    if not cmath.isfinite(coefficient):
+        raise ArgumentError(f"coefficient must be a finite number, got {coefficient!r}")
+
+
+@checked
 def fit(
     targets: MPS | Sequence[FitTarget],
     start: MPS,
@@ -71,9 +84,11 @@ def fit(
     """
     terms = (FitTarget(1.0, targets),) if isinstance(targets, MPS) else tuple(targets)
     if not terms or not all(isinstance(term, FitTarget) for term in terms):
-        raise ArgumentTypeError(f"targets must be a state or FitTarget terms, got {targets!r}")
-    if isinstance(sweeps, bool) or not isinstance(sweeps, int | np.integer) or sweeps < 1:
+        raise ArgumentTypeError(f"targets must be a state or FitTarget terms, got {shown(targets)}")
+    if sweeps < 1:
         raise ArgumentError(f"sweeps must be a whole number from 1 up, got {sweeps!r}")
+    if math.isnan(tolerance):
+        raise ArgumentError("tolerance must be a number, got NaN")
     for term in terms:
         if term.operator is None:
             same_chain(term.state.sites, term.state.site_dims, start.sites, start.site_dims)
@@ -127,6 +142,7 @@ class FitProblem:
 
     def grow_left(self, environment: Any, array: Array, site: int) -> Any:
         """Absorb a site from the left."""
+        self._check_site(array, site)
         return tuple(
             extend_left_overlap(block, array, term.state.arrays[site])
             if term.operator is None
@@ -138,6 +154,7 @@ class FitProblem:
 
     def grow_right(self, environment: Any, array: Array, site: int) -> Any:
         """Absorb a site from the right."""
+        self._check_site(array, site)
         return tuple(
             extend_right_overlap(block, array, term.state.arrays[site])
             if term.operator is None
@@ -146,6 +163,18 @@ class FitProblem:
             )
             for block, term in zip(environment, self.terms, strict=True)
         )
+
+    def _check_site(self, array: Array, site: int) -> None:
+        for term in self.terms:
+            arrays = (term.operator or term.state).arrays
+            namespace(array, arrays[0])  # or raise: of one library
+            expected = arrays[site].shape[1] if site < len(arrays) else None
+            if array.shape[1] != expected:
+                raise SizeError(
+                    f"site {site} takes {array.shape[1]} values in the guess; expected "
+                    + (f"{expected}" if expected else f"{len(arrays)} sites only")
+                    + ", as in the targets"
+                )
 
     def solve(self, left: Any, block: Array, right: Any, bond: int) -> tuple[Array, float]:
         """Return the projection of the targets onto the open bond; the loss is -|projection|^2."""

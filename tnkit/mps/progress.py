@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from tnkit.checking import checked
 from tnkit.errors import ArgumentError
 from tnkit.mps.run import SweepRecord, SweepState
 
 __all__ = ["describe", "progress"]
 
 
+@checked
 def describe(record: SweepRecord, loss: str = "loss") -> str:
     """Return a sweep, or what is done of it, in one line; `loss` is what the loss is called.
 

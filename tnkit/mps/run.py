@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tnkit.errors import ArgumentError, ArgumentTypeError
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError
 from tnkit.mps.state import MPS
 from tnkit.mps.sweep import Move, Step, StepInfo, Zipper, close_zipper, sweep
 from tnkit.truncation import Truncation
@@ -81,36 +82,46 @@ def _where(name: str, sweeps: int, record: SweepRecord, length: int) -> str:
     return f"{name}({length} sites, {sweeps} sweeps and {record.moves} moves done)"
 
 
+@checked
 def pause(state: SweepState) -> Paused:
     """Return a run as a value that can be saved; the environments are left behind."""
     return Paused(close_zipper(state.zipper), state.record, state.history)
 
 
+@checked
 def run_sweep(state: SweepState, step: Step, moves: Sequence[Move]) -> Iterator[SweepState]:
     """Yield where the run stands after every move that is left of the sweep under way.
 
     moves: those of a whole sweep; the ones already in `state.record` are left out. The last state
-    has the sweep in its history. Raises `ArgumentError` where the record has more moves already.
+    has the sweep in its history. Raises `ArgumentError` where the record has more moves already,
+    `NonFiniteError` with sweep, bond and sites.
     """
+    moves = tuple(moves)
     if state.record.moves >= max(len(moves), 1):
         raise ArgumentError(
             f"{state.record.moves} moves of a sweep are done, but it has {len(moves)}; "
             "go on with the settings the run began with"
         )
-    for zipper, info in sweep(state.zipper, step, moves[state.record.moves :]):
-        record, history = state.record.after(info), state.history
-        if record.moves == len(moves):
-            record, history = SweepRecord(), (*history, record)
-        state = SweepState(zipper, info, record, history)
-        yield state
+    try:
+        for zipper, info in sweep(state.zipper, step, moves[state.record.moves :]):
+            record, history = state.record.after(info), state.history
+            if record.moves == len(moves):
+                record, history = SweepRecord(), (*history, record)
+            state = SweepState(zipper, info, record, history)
+            yield state
+    except NonFiniteError as error:
+        raise NonFiniteError(f"sweep {len(state.history) + 1}, {error}") from error
 
 
+@checked
 def schedule(truncation: Truncation | Sequence[Truncation]) -> tuple[Truncation, ...]:
     """Return what to truncate by in the first sweeps; the last value goes on.
 
     Raises `ArgumentTypeError` for anything but one `Truncation` or several.
     """
-    rules = tuple(truncation) if isinstance(truncation, Sequence) else (truncation,)
+    rules = (truncation,) if isinstance(truncation, Truncation) else tuple(truncation)
     if not rules or not all(isinstance(rule, Truncation) for rule in rules):
-        raise ArgumentTypeError(f"truncation must be one Truncation or several, got {truncation!r}")
+        raise ArgumentTypeError(
+            f"truncation must be one Truncation or several, got {shown(truncation)}"
+        )
     return rules

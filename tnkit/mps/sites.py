@@ -17,6 +17,7 @@ from tnkit.tensor import Tensor
 __all__ = [
     "bond_names",
     "check_chain",
+    "check_length",
     "check_names",
     "find_site",
     "find_sites",
@@ -30,11 +31,16 @@ __all__ = [
 _MOST_SITES = 10**7  # the names alone take a gigabyte
 
 
+def check_length(sites: int) -> None:
+    """Raise where no chain has so many sites."""
+    if not 1 <= sites <= _MOST_SITES:
+        raise ArgumentError(f"a chain has 1 to {_MOST_SITES:,} sites, got {sites}")
+
+
 def site_names(sites: int | Sequence[str]) -> tuple[str, ...]:
     """Return site names: those given, or "s0", "s1", ... for a number of sites."""
     if isinstance(sites, int | np.integer) and not isinstance(sites, bool):
-        if not 1 <= sites <= _MOST_SITES:
-            raise ArgumentError(f"a chain has 1 to {_MOST_SITES:,} sites, got {sites}")
+        check_length(sites)
         return tuple(f"s{k}" for k in range(sites))
     if isinstance(sites, str) or not isinstance(sites, Iterable):
         raise ArgumentTypeError(f"sites must be a number or a list of names, got {sites!r}")

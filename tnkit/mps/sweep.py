@@ -16,10 +16,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tnkit.arrays import Array, adjoint, device, eps, namespace, qr, reshape, svd, to_numpy
-from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError, SizeError
 from tnkit.mps.gauge import canonicalize
+from tnkit.mps.sites import check_length
 from tnkit.mps.state import MPS, Gauge
-from tnkit.splitting import split_matrix
+from tnkit.splitting import METHODS, split_matrix
 from tnkit.truncation import Truncation
 
 __all__ = [
@@ -146,12 +148,14 @@ class StepInfo:
 Step = Callable[[Zipper, Move], tuple[Zipper, StepInfo]]
 
 
+@checked
 def open_zipper(psi: MPS, problem: Environments, centre: int = -1) -> Zipper:
     """Open `psi` at `centre` (canonicalising where needed) with all environments of `problem`.
 
     The norm carried by log_scale is left out: sweeps work on the arrays. Cost: one pass of
     `problem.grow_left` and `grow_right` over the chain.
     """
+    _check_offers(problem, *_ENVIRONMENTS)
     psi = canonicalize(psi, centre)
     position = centre % len(psi)
     left = _Frame(None, problem.left_edge(), None)
@@ -163,6 +167,7 @@ def open_zipper(psi: MPS, problem: Environments, centre: int = -1) -> Zipper:
     return Zipper(left, _in_order(psi.arrays[position]), right, position, psi.sites)
 
 
+@checked
 def close_zipper(zipper: Zipper) -> MPS:
     """Return the state as an MPS, its centre where the zipper stands."""
     before, frame = [], zipper.left
@@ -187,6 +192,19 @@ def _in_order(array: Array) -> Array:
     return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array
 
 
+_ENVIRONMENTS = ("left_edge", "right_edge", "grow_left", "grow_right")
+
+
+def _check_offers(problem: Any, *names: str) -> None:
+    missing = [name for name in names if not callable(getattr(problem, name, None))]
+    if missing or isinstance(problem, type):
+        raise ArgumentTypeError(
+            f"problem must offer {', '.join(missing or names)} (see tnkit.Problem and "
+            f"tnkit.SiteProblem), got {shown(problem)}"
+        )
+
+
+@checked
 def round_trip(length: int, *, from_right: bool = True, width: int = 2) -> tuple[Move, ...]:
     """Return the moves of one sweep there and back of steps that improve `width` sites.
 
@@ -200,6 +218,7 @@ def round_trip(length: int, *, from_right: bool = True, width: int = 2) -> tuple
     >>> [move.bond for move in round_trip(4, width=1)]
     [2, 1, 0, 0, 1, 2]
     """
+    check_length(length)
     if width not in (1, 2):
         raise ArgumentError(f"steps improve 1 or 2 sites, got width {width!r}")
     if length < 2:
@@ -214,6 +233,7 @@ def round_trip(length: int, *, from_right: bool = True, width: int = 2) -> tuple
     return tuple(Move(mirror - bond, not right) for bond, right in there + back)
 
 
+@checked
 def two_site(
     problem: Problem, truncation: Truncation, *, method: str = "svd", normalize: bool = True
 ) -> Step:
@@ -222,6 +242,8 @@ def two_site(
     method: of `split_matrix` ("gram" is the fast one for training). normalize: rescale the new
     centre to norm one, so that what truncation removed does not shrink the state.
     """
+    _check_offers(problem, "solve", "grow_left", "grow_right")
+    _check_method(method)
 
     def step(zipper: Zipper, move: Move) -> tuple[Zipper, StepInfo]:
         bond, rightwards = move
@@ -261,6 +283,12 @@ def two_site(
     return step
 
 
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise ArgumentError(f"method={method!r} is not offered; use {', '.join(METHODS)}")
+
+
+@checked
 def one_site(
     problem: SiteProblem,
     truncation: Truncation,
@@ -280,7 +308,9 @@ def one_site(
     expansion; Gleis, Li and von Delft, Phys. Rev. Lett. 130, 246402 (2023), for cutting back at
     once.
     """
-    if isinstance(expand, bool) or not isinstance(expand, int) or expand < 0:
+    _check_offers(problem, "solve_site", "grow_left", "grow_right")
+    _check_method(method)
+    if expand < 0:
         raise ArgumentError(f"expand must be a whole number from 0 up, got {expand!r}")
     if expand and not hasattr(problem, "directions"):
         raise ArgumentTypeError(
@@ -374,15 +404,22 @@ def _unit(array: Array) -> Array:
     return array / namespace(array).linalg.vector_norm(flat)
 
 
+@checked
 def sweep(zipper: Zipper, step: Step, moves: Iterable[Move]) -> Iterator[tuple[Zipper, StepInfo]]:
     """Yield the zipper and its `StepInfo` after every move.
 
     The caller owns the loop: show progress, change the step, stop after any bond and go on later
-    from the zipper in hand with the moves that remain.
+    from the zipper in hand with the moves that remain. A `NonFiniteError` names bond and sites.
     """
     for move in moves:
+        if not isinstance(move, Move):
+            raise ArgumentTypeError(f"moves must hold Move values, got {shown(move)}")
         start = time.perf_counter()
-        zipper, info = step(zipper, move)
+        try:
+            zipper, info = step(zipper, move)
+        except NonFiniteError as error:
+            sites = ", ".join(map(repr, zipper.sites[move.bond : move.bond + 2]))
+            raise NonFiniteError(f"bond {move.bond} (sites {sites}): {error}") from error
         yield zipper, _timed(info, time.perf_counter() - start)
 
 

@@ -43,8 +43,7 @@ from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
 from born_machine.settings import Schedule, Settings, plain_schedule
 from born_machine.train import Augment
-from tnkit import ArgumentError, FormatError, StepInfo
-from tnkit.checking import checked
+from tnkit import ArgumentError, FormatError, StepInfo, checked
 
 __all__ = ["BornMachine"]
 
@@ -213,8 +212,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         bond and sweep. All is checked before any work is done: `ArgumentError`, `SizeError`,
         `ArgumentTypeError`.
         """
+        self._check_parameters()
         settings = self._settings()
-        self._check_mixture()
         samples = read_samples(X, self.missing)
         shape = np.shape(X)
         if len(shape) == 2:
@@ -274,6 +273,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             self.__dict__ |= {k: v for k, v in vars(once).items() if k.endswith("_")}
             self.best_sweep_ = len(self.history_) - 1
             return self
+        self._check_parameters()
         settings = replace(self._settings(), sweeps=len(self.history_), patience=0)
         chains = chains_of(self.model_)
         dims, features = self.model_.dims, self.model_.features
@@ -346,7 +346,6 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         return machine
 
     def _settings(self) -> Settings:
-        _check_types(self)
         names = (field.name for field in fields(Settings) if field.name not in ("start", "seed"))
         seed = self.random_state
         if seed is None:
@@ -354,12 +353,14 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         start = self.start if isinstance(self.start, str) else "random"
         return Settings(**{name: getattr(self, name) for name in names}, start=start, seed=seed)
 
-    def _check_mixture(self) -> None:
+    def _check_parameters(self) -> None:
         count = self.n_machines
-        if not 1 <= count <= _MOST_MACHINES:
-            raise ArgumentError(
-                f"n_machines must be a whole number from 1 up to {_MOST_MACHINES:,}, got {count!r}"
-            )
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise ArgumentError(f"n_machines must be a whole number from 1 up, got {count!r}")
+        if count > _MOST_MACHINES:
+            raise ArgumentError(f"n_machines must be at most {_MOST_MACHINES:,}, got {count!r}")
+        names = BornMachine._get_param_names()
+        _hold(copy(self), **{name: getattr(self, name) for name in names})
         if self.mixture_weights not in WEIGHTS:
             raise ArgumentError(
                 f"mixture_weights must be one of {', '.join(WEIGHTS)}, got {self.mixture_weights!r}"
@@ -415,13 +416,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         return reach, shifted_images(training, image_shape, reach) if reach else None, None
 
 
-_hold = checked(BornMachine.__init__)
-
-
-def _check_types(machine: BornMachine) -> None:
-    """Hold the parameters against the annotations of the constructor, which takes anything."""
-    names = BornMachine._get_param_names()
-    _hold(copy(machine), **{name: getattr(machine, name) for name in names})
+_hold = checked(BornMachine.__init__)  # the constructor itself takes anything
 
 
 def _ints(values: Any) -> list[int]:

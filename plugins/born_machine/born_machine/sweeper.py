@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from born_machine.settings import Settings
 from born_machine.update import StepRule
 from tnkit import (
     MPS,
+    NonFiniteError,
     StepInfo,
     Zipper,
     close_zipper,
@@ -111,7 +112,8 @@ class BondSweeper:
             width = 1
             step = one_site(problem, values.truncation, expand=settings.expand, method="gram")
         infos = []
-        for after, info in sweep(zipper, step, round_trip(len(self._dims), width=width)):
+        moves = round_trip(len(self._dims), width=width)
+        for after, info in _of_sweep(number, sweep(zipper, step, moves)):
             zipper = after
             infos.append(info)
             if on_step is not None:
@@ -122,6 +124,15 @@ class BondSweeper:
         else:
             self._problem = self._samples = None
         return state, memory, infos
+
+
+def _of_sweep(
+    number: int, steps: Iterator[tuple[Zipper, StepInfo]]
+) -> Iterator[tuple[Zipper, StepInfo]]:
+    try:
+        yield from steps
+    except NonFiniteError as error:
+        raise NonFiniteError(f"sweep {number}, {error}") from error
 
 
 def likelihood_problem(

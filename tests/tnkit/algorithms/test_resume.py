@@ -141,7 +141,7 @@ def test_a_paused_run_goes_on_only_as_it_began() -> None:
         run(tnkit.pause(kept[14]))
     with pytest.raises(tnkit.ArgumentTypeError, match="paused in float64"):
         run(tnkit.pause(kept[2]), is_complex=True)
-    with pytest.raises(tnkit.ArgumentTypeError, match="must be an MPS or a Paused run, got str"):
+    with pytest.raises(tnkit.ArgumentTypeError, match="must be an MPS or a Paused, got 'run"):
         run("run.npz")
 
 
