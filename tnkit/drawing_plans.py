@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.drawing import draw, layout
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.network import TensorNetwork
@@ -82,6 +82,8 @@ def draw_tree(plan: Plan, ax: Any = None, *, names: bool | None = None) -> Any:
     from matplotlib import pyplot
     from matplotlib.colors import Normalize
 
+    if ax is not None and not hasattr(ax, "plot"):
+        raise ArgumentTypeError(f"ax must be matplotlib axes, got {shown(ax)}")
     if ax is None:
         _, ax = pyplot.subplots()
     count = len(plan.inputs)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tnkit.algorithms.approximation import Approximation, approximation
 from tnkit.arrays import Array, eps, like, promote, reshape
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.index import fresh_name
@@ -180,6 +180,12 @@ def _permuted(array: Array, axes: tuple[int, ...]) -> Array:
 
 
 def _cells(network: TensorNetwork, cells: Mapping[str, Cell] | Sequence[Cell] | None) -> list[Cell]:
+    if cells is not None:
+        for cell in cells.values() if isinstance(cells, Mapping) else cells:
+            if not (isinstance(cell, Sequence) and len(cell) == 2 and all(map(_is_whole, cell))):
+                raise ArgumentTypeError(
+                    f"cells must hold (row, column) pairs of whole numbers, got {shown(cell)}"
+                )
     if cells is not None and not isinstance(cells, Mapping):
         found = [(int(row), int(column)) for row, column in cells]
         if len(found) != len(network):
@@ -199,6 +205,10 @@ def _cells(network: TensorNetwork, cells: Mapping[str, Cell] | Sequence[Cell] | 
             )
         found.append(min(places))
     return found
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _grid(network: TensorNetwork, cells: Sequence[Cell]) -> list[list[Array]]:

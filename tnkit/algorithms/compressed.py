@@ -70,6 +70,9 @@ def compressed_contract(
     if distance < 0:
         raise ArgumentError(f"distance must be 0 or more, got {distance!r}")
     # matrices and vectors are not absorbed first: with small tensors the cuts lose far less
+    if not network.tensors:
+        raise ArgumentError("expected a network with tensors, got none")
+    distance, seed = min(distance, len(network.tensors)), int(seed)
     simple = _simple_graph(network)
     runs = []
     for kind in ("span", "compressed"):
