@@ -63,10 +63,8 @@ def picture(what: TensorNetwork | Plan, **options: Any) -> Picture:
     figure = Figure(figsize=options.pop("size", (6.0, 4.0)))
     if isinstance(what, TensorNetwork):
         draw(what, figure.add_subplot(), **options)
-    elif isinstance(what, Plan):
-        draw_tree(what, figure.add_subplot(), **options)
     else:
-        raise ArgumentTypeError(f"expected a TensorNetwork or a Plan, got a {type(what).__name__}")
+        draw_tree(what, figure.add_subplot(), **options)
     return Picture(figure)
 
 

@@ -78,8 +78,6 @@ def boundary_contract(
     """
     if network.output:
         raise ArgumentError(f"expected a scalar, but {shorten(network.output)} is open")
-    if not isinstance(truncation, Truncation):
-        raise ArgumentTypeError(f"expected a Truncation, got {truncation!r}")
     unknown = [way for way in directions if way not in ("rows", "columns")]
     if unknown or not directions:
         raise ArgumentError(f"directions are 'rows' and 'columns', got {list(directions)}")

@@ -133,14 +133,14 @@ def amplitude_network(
     >>> round(abs(contract(amplitude_network(bell, "11")).item()), 6)
     0.707107
     """
-    values = list(bits)
+    values: list[int | str] = list(bits)
     if len(values) != len(circuit.qubits):
         raise ArgumentError(f"{len(circuit.qubits)} qubits need as many bits, got {len(values)}")
     fixed = {}
     for name, bit in zip(circuit.qubits, values, strict=True):
         if not (isinstance(bit, str) and bit == "?"):
             if str(bit) not in ("0", "1"):
-                raise ArgumentError(f"bits must be 0, 1 or '?', got {shown(bit)} for {name}")
+                raise ArgumentError(f"bits must be 0, 1 or '?', got {bit!r} for {name}")
             fixed[name] = int(bit)
     return state_network(circuit, dtype=dtype).fix(fixed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,14 +109,12 @@ def independent_set_network(graph: Any, *, activity: Values = 1.0) -> TensorNetw
     63.0
     """
     apart = np.array([[1.0, 1.0], [1.0, 0.0]])
-    return pair_network(
-        graph,
-        2,
-        lambda a, b, about: apart,
-        lambda node, about: np.array(
-            [1.0, _finite(node_value(activity, "activity", node, about), "activity")]
-        ),
-    )
+
+    def vertex(node: Any, about: Mapping[str, Any]) -> Any:
+        value = node_value(activity, "activity", node, about)
+        return np.array([1.0, _finite(value, "activity")])
+
+    return pair_network(graph, 2, lambda a, b, about: apart, vertex)
 
 
 def automaton(
