@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ import numpy as np
 
 from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError
+from tnkit.index import check_name
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
 
@@ -127,6 +129,9 @@ def isometric_legs(
     >>> isometric_legs(Tensor(np.eye(6)[:, :2].reshape(2, 3, 2), ["a", "b", "c"]))
     ('c',)
     """
+    if math.isnan(tolerance):
+        raise ArgumentError("tolerance must be a number, got NaN")
+    candidates = None if candidates is None else [*map(check_name, candidates)]
     names = tensor.names
     if len(set(names)) < tensor.ndim or not 2 <= tensor.ndim <= 8:
         return ()

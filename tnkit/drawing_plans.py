@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.drawing import draw, layout
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.network import TensorNetwork
@@ -63,10 +63,8 @@ def picture(what: TensorNetwork | Plan, **options: Any) -> Picture:
     figure = Figure(figsize=options.pop("size", (6.0, 4.0)))
     if isinstance(what, TensorNetwork):
         draw(what, figure.add_subplot(), **options)
-    elif isinstance(what, Plan):
-        draw_tree(what, figure.add_subplot(), **options)
     else:
-        raise ArgumentTypeError(f"expected a TensorNetwork or a Plan, got a {type(what).__name__}")
+        draw_tree(what, figure.add_subplot(), **options)
     return Picture(figure)
 
 
@@ -82,6 +80,8 @@ def draw_tree(plan: Plan, ax: Any = None, *, names: bool | None = None) -> Any:
     from matplotlib import pyplot
     from matplotlib.colors import Normalize
 
+    if ax is not None and not hasattr(ax, "plot"):
+        raise ArgumentTypeError(f"ax must be matplotlib axes, got {shown(ax)}")
     if ax is None:
         _, ax = pyplot.subplots()
     count = len(plan.inputs)

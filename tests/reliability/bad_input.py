@@ -63,16 +63,7 @@ RECORDS = frozenset(
 )
 """Made by functions (`MPS.from_arrays`, `plan`): their constructors trust what they are given."""
 
-PENDING: dict[str, str] = dict.fromkeys(
-    """
-    amplitude_network belief_propagation boundary_contract colouring_network compressed_contract
-    density_network dimer_network draw_tree expectation_network gate_matrix independent_set_network
-    isometric_legs lattice lattice_positions mera_network mera_positions peps_network
-    potts_network progress random_regular_graph ring sample_circuit state_network tree_graph
-    uai_network
-    """.split(),  # noqa: SIM905
-    "some junk is refused by NumPy's or Python's own errors, or taken",
-)
+PENDING: dict[str, str] = {}
 """Names whose failures are known, and why they still stand."""
 
 

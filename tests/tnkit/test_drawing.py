@@ -129,7 +129,7 @@ def test_pictures_are_for_notebooks_and_files(tmp_path: Path) -> None:
             path = tmp_path / f"picture{ending}"
             tnkit.picture(what, size=(2.0, 2.0)).save(path)
             assert path.read_bytes().startswith(start)
-    with pytest.raises(tnkit.ArgumentTypeError, match="expected a TensorNetwork or a Plan"):
+    with pytest.raises(tnkit.ArgumentTypeError, match="what must be a TensorNetwork or a Plan"):
         tnkit.picture(network.tensors[0])  # type: ignore[arg-type]
     with pytest.raises(tnkit.SizeError, match="made for another network"):
         tnkit.draw_steps(network, tnkit.plan("ij,jk->ik", shapes=[(2, 2), (2, 2)]))

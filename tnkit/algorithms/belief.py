@@ -82,6 +82,10 @@ def belief_propagation(
         raise ArgumentError(f"expected a scalar, but {shorten(network.output)} is open")
     if not 0.0 <= damping < 1.0:
         raise ArgumentError(f"damping must lie in [0, 1), got {damping!r}")
+    if math.isnan(residual) or math.isnan(tolerance):
+        raise ArgumentError(
+            f"residual and tolerance must be numbers, got {residual!r} and {tolerance!r}"
+        )
     if max_iterations < 1:
         raise ArgumentError(f"max_iterations must be at least 1, got {max_iterations!r}")
     # a repeated index is a diagonal: one axis each

@@ -11,7 +11,7 @@ import numpy as np
 
 from tnkit.algorithms.approximation import Approximation, approximation
 from tnkit.arrays import Array, eps, like, promote, reshape
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.index import fresh_name
@@ -78,8 +78,6 @@ def boundary_contract(
     """
     if network.output:
         raise ArgumentError(f"expected a scalar, but {shorten(network.output)} is open")
-    if not isinstance(truncation, Truncation):
-        raise ArgumentTypeError(f"expected a Truncation, got {truncation!r}")
     unknown = [way for way in directions if way not in ("rows", "columns")]
     if unknown or not directions:
         raise ArgumentError(f"directions are 'rows' and 'columns', got {list(directions)}")
@@ -180,6 +178,12 @@ def _permuted(array: Array, axes: tuple[int, ...]) -> Array:
 
 
 def _cells(network: TensorNetwork, cells: Mapping[str, Cell] | Sequence[Cell] | None) -> list[Cell]:
+    if cells is not None:
+        for cell in cells.values() if isinstance(cells, Mapping) else cells:
+            if not (isinstance(cell, Sequence) and len(cell) == 2 and all(map(_is_whole, cell))):
+                raise ArgumentTypeError(
+                    f"cells must hold (row, column) pairs of whole numbers, got {shown(cell)}"
+                )
     if cells is not None and not isinstance(cells, Mapping):
         found = [(int(row), int(column)) for row, column in cells]
         if len(found) != len(network):
@@ -199,6 +203,10 @@ def _cells(network: TensorNetwork, cells: Mapping[str, Cell] | Sequence[Cell] | 
             )
         found.append(min(places))
     return found
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _grid(network: TensorNetwork, cells: Sequence[Cell]) -> list[list[Array]]:

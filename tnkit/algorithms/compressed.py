@@ -12,7 +12,7 @@ from tnkit.algorithms.approximation import Approximation, approximation
 from tnkit.arrays import eps, like, nbytes, promote, rescale
 from tnkit.bonds import compress_bond, gauge_bond
 from tnkit.checking import checked
-from tnkit.errors import ArgumentError, ArgumentTypeError, MemoryLimitError
+from tnkit.errors import ArgumentError, MemoryLimitError
 from tnkit.index import fresh_name
 from tnkit.network import TensorNetwork
 from tnkit.notation import shorten
@@ -65,11 +65,12 @@ def compressed_contract(
     """
     if network.output:
         raise ArgumentError(f"expected a scalar, but {shorten(network.output)} is open")
-    if not isinstance(truncation, Truncation):
-        raise ArgumentTypeError(f"expected a Truncation, got {truncation!r}")
     if distance < 0:
         raise ArgumentError(f"distance must be 0 or more, got {distance!r}")
     # matrices and vectors are not absorbed first: with small tensors the cuts lose far less
+    if not network.tensors:
+        raise ArgumentError("expected a network with tensors, got none")
+    distance, seed = min(distance, len(network.tensors)), int(seed)
     simple = _simple_graph(network)
     runs = []
     for kind in ("span", "compressed"):

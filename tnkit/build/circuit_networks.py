@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tnkit.arrays import numpy_float
 from tnkit.build.circuit import Circuit, Gate, light_cone
 from tnkit.build.gates import QASM_GATES
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
@@ -30,7 +31,7 @@ class Wires:
     def __init__(self, circuit: Circuit, dtype: Any, mark: str = "") -> None:
         """Start every qubit in |0>; mark: behind every name, to tell the bra from the ket."""
         self._circuit, self._mark = circuit, mark
-        self._dtype = np.dtype(dtype)
+        self._dtype = numpy_float(dtype)
         if self._dtype.kind != "c":
             raise ArgumentTypeError(f"dtype must be complex64 or complex128, got {self._dtype}")
         self.tensors: list[Tensor] = []
@@ -132,12 +133,12 @@ def amplitude_network(
     >>> round(abs(contract(amplitude_network(bell, "11")).item()), 6)
     0.707107
     """
-    values = [None if bit == "?" else bit for bit in bits]
+    values: list[int | str] = list(bits)
     if len(values) != len(circuit.qubits):
         raise ArgumentError(f"{len(circuit.qubits)} qubits need as many bits, got {len(values)}")
     fixed = {}
     for name, bit in zip(circuit.qubits, values, strict=True):
-        if bit is not None:
+        if not (isinstance(bit, str) and bit == "?"):
             if str(bit) not in ("0", "1"):
                 raise ArgumentError(f"bits must be 0, 1 or '?', got {bit!r} for {name}")
             fixed[name] = int(bit)
@@ -190,7 +191,14 @@ def expectation_network(
             if operator not in ("X", "Y", "Z"):
                 raise ArgumentError(f"an operator is 'X', 'Y', 'Z' or a matrix, got {operator!r}")
             operator = QASM_GATES[operator.lower()].matrix()
-        matrix = np.asarray(operator, dtype=dtype)
+        try:
+            matrix = np.asarray(operator, dtype=numpy_float(dtype))
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ArgumentTypeError):
+                raise
+            raise ArgumentTypeError(
+                f"the operator on {where!r} must be a matrix of numbers, got {shown(operator)}"
+            ) from None
         if matrix.shape != (2 ** len(places),) * 2:
             raise ArgumentError(
                 f"the operator on {where!r} needs shape {(2 ** len(places),) * 2}, "

@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from tnkit.arrays import numpy_float
 from tnkit.build.circuit import Circuit
 from tnkit.build.circuit_networks import sandwich
-from tnkit.checking import checked
+from tnkit.checking import check_memory, checked, random_generator
 from tnkit.contraction import contract
 from tnkit.errors import ArgumentError, NonFiniteError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
 
 __all__ = ["sample_circuit"]
+
+_MOST_BYTES = 2**36
 
 
 @checked
@@ -41,8 +44,10 @@ def sample_circuit(
     for what, value, least in (("count", count, 0), ("group", group, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ArgumentError(f"{what} must be a whole number from {least} up, got {value!r}")
-    rng = np.random.default_rng(seed)
+    rng = random_generator(seed)
     total = len(circuit.qubits)
+    check_memory(8 * count * total, _MOST_BYTES if memory_limit is None else memory_limit, "count")
+    dtype = numpy_float(dtype)
     samples = np.zeros((count, total), dtype=np.int64)
     for first in range(0, total, group):
         drawn = list(range(first, min(first + group, total)))

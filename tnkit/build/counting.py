@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from tnkit.build.models import (
     node_value,
     pair_network,
 )
-from tnkit.checking import checked
-from tnkit.errors import ArgumentError
+from tnkit.checking import check_memory, checked
+from tnkit.errors import ArgumentError, NonFiniteError
 from tnkit.index import fresh_name
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
@@ -24,6 +25,16 @@ from tnkit.tensor import Tensor
 __all__ = ["automaton", "colouring_network", "dimer_network", "independent_set_network"]
 
 _WIDE = 6
+
+
+_MOST_BYTES = 2**36
+
+
+def _finite(value: Any, what: str) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise NonFiniteError(f"{what} must be finite, got {value!r}")
+    return number
 
 
 @checked
@@ -47,14 +58,14 @@ def dimer_network(graph: Any, *, weight: Values = 1.0, monomer: Values = 0.0) ->
     for number, (one, two, about) in enumerate(graph.edges(data=True)):
         if one == two:
             raise ArgumentError(f"node {one!r} has an edge to itself, which no dimer can cover")
-        value = edge_value(weight, "weight", one, two, about)
+        value = _finite(edge_value(weight, "weight", one, two, about), "weight")
         for node, factor in ((one, value), (two, 1.0)):
             names[node].append(f"e{number}")
             scales[node].append(factor)
     tensors: list[Tensor] = []
     taken = {name for found in names.values() for name in found}
     for node, about in graph.nodes(data=True):
-        alone = float(node_value(monomer, "monomer", node, about))
+        alone = _finite(node_value(monomer, "monomer", node, about), "monomer")
         moves = []
         for scale in scales[node]:
             step = np.zeros((2, 2, 2))  # (covered before, this edge, covered after)
@@ -78,6 +89,9 @@ def colouring_network(graph: Any, colours: int) -> TensorNetwork:
     >>> contract(colouring_network(networkx.cycle_graph(5), 3)).item()
     30.0
     """
+    if colours < 1:
+        raise ArgumentError(f"colours must be a whole number from 1 up, got {colours!r}")
+    check_memory(8 * int(colours) ** 2, _MOST_BYTES, f"{colours} colours: a tensor")
     unequal = 1.0 - np.eye(colours)
     return pair_network(graph, colours, lambda a, b, about: unequal)
 
@@ -95,12 +109,12 @@ def independent_set_network(graph: Any, *, activity: Values = 1.0) -> TensorNetw
     63.0
     """
     apart = np.array([[1.0, 1.0], [1.0, 0.0]])
-    return pair_network(
-        graph,
-        2,
-        lambda a, b, about: apart,
-        lambda node, about: np.array([1.0, float(node_value(activity, "activity", node, about))]),
-    )
+
+    def vertex(node: Any, about: Mapping[str, Any]) -> Any:
+        value = node_value(activity, "activity", node, about)
+        return np.array([1.0, _finite(value, "activity")])
+
+    return pair_network(graph, 2, lambda a, b, about: apart, vertex)
 
 
 def automaton(

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tnkit.checking import checked
-from tnkit.errors import ArgumentError
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError
 
 __all__ = ["QASM_GATES", "QSIM_GATES", "Standard", "gate_matrix"]
 
@@ -159,4 +159,8 @@ def gate_matrix(name: str, parameters: Sequence[float] = ()) -> Any:
         raise ArgumentError(
             f"gate {name} takes {found.parameters} parameters, got {len(parameters)}"
         )
-    return found.matrix(*map(float, parameters))
+    try:
+        angles = [float(parameter) for parameter in parameters]
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"parameters must be numbers, got {shown(parameters)}") from None
+    return found.matrix(*angles)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError
 
 __all__ = ["LATTICES", "lattice", "lattice_positions", "random_regular_graph", "tree_graph"]
@@ -44,6 +44,7 @@ _CELLS = {
     ),
 }
 _AXES = {"chain": 1, "square": 2, "cubic": 3, "hypercubic": 0}
+_MOST_NODES = 10**7
 LATTICES = (*_AXES, *_CELLS)
 
 
@@ -76,7 +77,14 @@ def lattice(kind: str, *sides: int, periodic: bool | Sequence[bool] = False) -> 
     if len(shape) != axes or not shape:
         wanted = "at least one side" if kind == "hypercubic" else f"{axes} side(s)"
         raise ArgumentError(f"a {kind} lattice has {wanted}, got {shape}")
-    wraps = (periodic,) * axes if isinstance(periodic, bool) else tuple(map(bool, periodic))
+    cells_of = len(_CELLS[kind].points) if kind in _CELLS else 1
+    if cells_of * math.prod(shape) > _MOST_NODES:
+        raise ArgumentError(f"sides must give at most {_MOST_NODES:,} nodes, got {shape}")
+    if not isinstance(periodic, bool | np.bool_):
+        periodic = list(periodic)
+        if not all(isinstance(wrap, bool | np.bool_) for wrap in periodic):
+            raise ArgumentTypeError(f"periodic must hold True or False, got {shown(periodic)}")
+    wraps = (periodic,) * axes if not isinstance(periodic, list) else tuple(map(bool, periodic))
     if len(wraps) != axes:
         raise ArgumentError(f"periodic must be one bool, or {axes} of them, got {periodic!r}")
     cell = _CELLS.get(kind) or _cube(axes)
@@ -138,6 +146,10 @@ def tree_graph(branching: int, depth: int) -> Any:
     _whole(branching, "branching")
     if depth != 0:
         _whole(depth, "depth")
+    if math.log(branching) * depth > math.log(_MOST_NODES) or depth > _MOST_NODES:
+        raise ArgumentError(
+            f"branching={branching!r} and depth={depth!r} give more than {_MOST_NODES:,} nodes"
+        )
     graph = networkx.Graph(kind="tree")
     width = float(branching**depth)
     first, count = 0, 1
@@ -162,12 +174,14 @@ def random_regular_graph(degree: int, vertices: int, seed: int) -> Any:
     _whole(vertices, "vertices")
     if degree != 0:
         _whole(degree, "degree")
+    if vertices > _MOST_NODES:
+        raise ArgumentError(f"vertices must be at most {_MOST_NODES:,}, got {vertices!r}")
     if degree >= vertices or degree * vertices % 2:
         raise ArgumentError(
             f"no graph of {vertices} vertices has degree {degree}: it must be below the number of "
             "vertices and their product even"
         )
-    return networkx.random_regular_graph(degree, vertices, seed=seed)
+    return networkx.random_regular_graph(degree, vertices, seed=int(seed))
 
 
 @checked
@@ -179,6 +193,8 @@ def lattice_positions(graph: Any) -> dict[str, tuple[float, float]]:
     >>> lattice_positions(lattice("chain", 2))
     {'0': (0.0, 0.0), '1': (1.0, 0.0)}
     """
+    if not hasattr(graph, "nodes"):
+        raise ArgumentTypeError(f"graph must be a networkx graph, got {shown(graph)}")
     slant = [(1.0, 0.0), (0.0, 1.0), (0.38, 0.27), (-0.21, 0.13), (0.11, -0.17)]
     places = {}
     for node, position in graph.nodes(data="position"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.checking import checked
+from tnkit.checking import check_memory, checked
 from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 Values = float | str | Mapping[Any, float]
+_MOST_BYTES = 2**36
 
 
 @checked
@@ -51,6 +52,7 @@ def pair_network(
     checked_graph(graph)
     if isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1:
         raise ArgumentError(f"states must be a whole number from 1 up, got {states!r}")
+    check_memory(16 * int(states) ** 2, _MOST_BYTES, f"{states} states: the tensor of an edge")
     tensors = []
     for node, about in graph.nodes(data=True):
         weights = np.ones(states) if vertex is None else np.asarray(vertex(node, about))
@@ -106,6 +108,7 @@ def potts_network(
     >>> contract(potts_network(networkx.path_graph(2), 3, 0.0)).item()
     9.0
     """
+    check_memory(16 * int(states) ** 2, _MOST_BYTES, f"{states} states: the tensor of an edge")
 
     def local(node: Any, about: Mapping[str, Any]) -> Any:
         found = np.asarray(node_value(field, "field", node, about), dtype=float)

@@ -10,7 +10,7 @@ from tnkit.arrays import Array
 from tnkit.checking import checked
 from tnkit.contraction import contract_scaled
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError, SizeError
-from tnkit.index import fresh_name
+from tnkit.index import check_name, fresh_name
 from tnkit.network import TensorNetwork
 from tnkit.scaled import Scaled
 from tnkit.tensor import Tensor
@@ -35,7 +35,7 @@ def ring(arrays: Sequence[Array], *, sites: Sequence[str] | None = None) -> Tens
     arrays = list(arrays)
     if not arrays:
         raise ArgumentError("a ring needs at least one site")
-    names = [f"s{k}" for k in range(len(arrays))] if sites is None else list(sites)
+    names = [f"s{k}" for k in range(len(arrays))] if sites is None else [*map(check_name, sites)]
     if len(names) != len(arrays) or len(set(names)) != len(names):
         raise IndexNameError(f"{len(arrays)} arrays need as many different site names, got {names}")
     for k, array in enumerate(arrays):

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from tnkit.arrays import Array
+from tnkit.arrays import Array, numpy_float
 from tnkit.build.models import checked_graph, node_tags
-from tnkit.checking import checked
+from tnkit.checking import check_memory, checked, random_generator
 from tnkit.errors import ArgumentError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
 
 __all__ = ["mera_network", "mera_positions", "peps_network"]
+
+_MOST_BYTES = 2**36
+_MOST_LEVELS = 20
 
 
 @checked
@@ -44,13 +47,15 @@ numpy, 576 bytes)
     for what, value, least in (("bond_dim", bond_dim, 1), ("site_dim", site_dim, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ArgumentError(f"{what} must be a whole number from {least} up, got {value!r}")
-    rng = np.random.default_rng(seed)
+    rng, dtype = random_generator(seed), numpy_float(dtype)
     legs: dict[Any, list[str]] = {node: [] for node in graph.nodes}
     for number, (one, two) in enumerate(graph.edges()):
         if one == two:
             raise ArgumentError(f"node {one!r} has an edge to itself")
         for node in (one, two):
             legs[node].append(f"bond{number}")
+    entries = sum(max(site_dim, 1) * int(bond_dim) ** len(ends) for ends in legs.values())
+    check_memory(16 * entries, _MOST_BYTES, "such a state of bond_dim and site_dim")
     tensors = []
     for node, about in graph.nodes(data=True):
         site = [str(node)] if site_dim else []
@@ -83,12 +88,16 @@ def mera_network(
     for what, value in (("levels", levels), ("bond_dim", bond_dim), ("site_dim", site_dim)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ArgumentError(f"{what} must be a whole number from 1 up, got {value!r}")
-    rng = np.random.default_rng(seed)
+    _check_levels(levels)
+    rng, dtype = random_generator(seed), numpy_float(dtype)
     count = 2 ** (levels + 1)
     low = [f"s{k}" for k in range(count)]
     size = site_dim
     tensors = []
     for level in range(levels):
+        check_memory(
+            16 * count * int(size) ** 4, _MOST_BYTES, "bond_dim and site_dim: such a state"
+        )
         tag = f"level{level}"
         middle = [f"{tag}_u{k}" for k in range(count)]
         for k in range(1, count, 2):  # across the pairs of the isometries
@@ -116,6 +125,7 @@ def mera_positions(levels: int) -> dict[int, tuple[float, float]]:
     >>> mera_positions(1)[0]
     (1.5, 0.0)
     """
+    _check_levels(levels)
     places: list[tuple[float, float]] = []
     left, step = 0.0, 1.0
     count = 2 ** (levels + 1)
@@ -126,6 +136,11 @@ def mera_positions(levels: int) -> dict[int, tuple[float, float]]:
         left, step, count = left + 0.5 * step, 2 * step, count // 2
     places.append((left + 0.5 * step, 2.0 * levels))
     return dict(enumerate(places))
+
+
+def _check_levels(levels: int) -> None:
+    if levels > _MOST_LEVELS:
+        raise ArgumentError(f"levels must be at most {_MOST_LEVELS}, got {levels!r}")
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Any:

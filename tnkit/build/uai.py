@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from tnkit.build.sources import Words, fail, read_text
-from tnkit.checking import checked
-from tnkit.errors import ArgumentError
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
 
@@ -73,12 +73,17 @@ def uai_network(
     known = evidence if isinstance(evidence, Mapping) else {}
     if isinstance(evidence, str | Path):
         known = read_uai_evidence(evidence)
+    kept = list(output)
+    for number in (*known, *known.values(), *kept):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            raise ArgumentTypeError(
+                f"evidence and output must hold whole numbers, got {shown(number)}"
+            )
     for k, value in known.items():
         if not 0 <= k < count:
             raise ArgumentError(f"evidence on variable {k}, but there are {count}")
         if not 0 <= value < sizes[k]:
             raise ArgumentError(f"evidence {value} on variable {k}, which has {sizes[k]} values")
-    kept = list(output)
     for k in kept:
         if k in known or not 0 <= k < count:
             raise ArgumentError(f"variable {k} cannot stay: it is unknown or has evidence")

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+import numpy as np
+
 from tnkit.checking import checked
-from tnkit.errors import ArgumentError
+from tnkit.errors import ArgumentError, ArgumentTypeError
 from tnkit.mps.run import SweepRecord, SweepState
 
 __all__ = ["describe", "progress"]
@@ -40,8 +42,13 @@ def progress(
     >>> dmrg(mpo, psi, truncation=rule, on_step=progress("energy"))  # doctest: +SKIP
     sweep 1: energy -3.37493, bond 16, discarded 0, 0.1 s
     """
-    if not every >= 0.0:
+    real = isinstance(every, int | float | np.floating | np.integer)
+    if not real or isinstance(every, bool) or not every >= 0.0:
         raise ArgumentError(f"every must be seconds from 0 up, got {every!r}")
+    if not isinstance(loss, str) or not (file is None or callable(getattr(file, "write", None))):
+        raise ArgumentTypeError(
+            f"loss must be a string and file a text stream, got {loss!r} and {file!r}"
+        )
     shown = -every
 
     def on_step(state: SweepState) -> None:

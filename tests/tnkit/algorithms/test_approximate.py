@@ -224,7 +224,7 @@ def test_what_is_refused() -> None:
         tnkit.boundary_contract(network, Truncation(), directions=["up"])
     with pytest.raises(tnkit.MemoryLimitError, match="the limit is 64"):
         tnkit.compressed_contract(network, Truncation(), memory_limit=64)
-    with pytest.raises(tnkit.ArgumentTypeError, match="expected a Truncation, got 8"):
+    with pytest.raises(tnkit.ArgumentTypeError, match="truncation must be a Truncation, got 8"):
         tnkit.compressed_contract(network, 8)  # type: ignore[arg-type]
     with pytest.raises(tnkit.ArgumentError, match=r"damping must lie in \[0, 1\)"):
         tnkit.belief_propagation(network, damping=1.0)
