@@ -144,7 +144,8 @@ def read_archive_of(
         raise FormatError(f"{path}: {error}") from None
     except (
         zipfile.BadZipFile,
-        tokenize.TokenError,  # of NumPy's header reader
+        SyntaxError,  # both of NumPy's header reader
+        tokenize.TokenError,
         ArithmeticError,
         AttributeError,
         EOFError,

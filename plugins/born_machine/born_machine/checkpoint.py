@@ -129,7 +129,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AnyCheckpoint, dict[s
             members.append(_from_parts(own, _with_prefix(arrays, f"m{number}_")))
         history = tuple(map(record_from_json, about["history"]))
         return MixtureCheckpoint(tuple(members), history), about["user"]
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise FormatError(f"{os.fspath(path)}: not a checkpoint ({error})") from None
 
 

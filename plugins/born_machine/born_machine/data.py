@@ -259,7 +259,8 @@ def _read_file(path: Path, key: str | None) -> npt.NDArray[Any]:
         raise
     except (
         zipfile.BadZipFile,
-        tokenize.TokenError,  # of NumPy's header reader
+        SyntaxError,  # both of NumPy's header reader
+        tokenize.TokenError,
         zlib.error,
         ArithmeticError,
         AttributeError,

@@ -339,7 +339,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             machine.shift_reach_ = int(about["shift_reach"])
             machine.validation_rows_ = np.asarray(about["validation_rows"], dtype=np.intp)
             machine.device_ = str(about["trained_on"])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise FormatError(f"{os.fspath(path)}: not a Born machine ({error})") from None
         machine.model_ = model
         machine.n_features_in_ = model.features

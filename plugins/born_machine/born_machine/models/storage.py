@@ -31,7 +31,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Any]]:
     metadata, arrays = read_archive(path, KIND)
     try:
         return _read(metadata, arrays), metadata
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise FormatError(f"{os.fspath(path)}: not a Born machine ({error})") from None
 
 
