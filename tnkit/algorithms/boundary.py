@@ -78,12 +78,12 @@ def boundary_contract(
     """
     if network.output:
         raise ArgumentError(f"expected a scalar, but {shorten(network.output)} is open")
-    unknown = [way for way in directions if way not in ("rows", "columns")]
-    if unknown or not directions:
-        raise ArgumentError(f"directions are 'rows' and 'columns', got {list(directions)}")
+    ways = list(directions)
+    if not ways or not all(isinstance(way, str) and way in ("rows", "columns") for way in ways):
+        raise ArgumentError(f"directions are 'rows' and 'columns', got {ways}")
     grid = _grid(network, _cells(network, cells))
     found = []
-    for way in dict.fromkeys(directions):
+    for way in dict.fromkeys(ways):
         turned = grid if way == "rows" else _transposed(grid)
         found.append(_both_sides(turned, truncation, method))
     values, _, total, overlap = min(found, key=lambda result: result[1:3])
