@@ -28,6 +28,7 @@ os.environ["OMP_NUM_THREADS"] = dict(itertools.pairwise(sys.argv)).get("--thread
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"]
 
 import numpy as np
+from peers import peer
 
 import tnkit
 
@@ -200,16 +201,6 @@ def by_tenpy(length: int, bond: int, conserve: str) -> Trace:
     return [(t * scale, e) for t, e in zip(stats["time"], stats["E"], strict=True)]
 
 
-def installed(name: str) -> Any:
-    """Return a module, or None where it is not installed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return __import__(name, fromlist=["_"])
-        except ImportError:
-            return None
-
-
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -220,9 +211,9 @@ def main() -> None:
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    quimb, tenpy = installed("quimb.tensor"), installed("tenpy")
+    quimb, tenpy = peer("quimb.tensor"), peer("tenpy")
     versions = {"python": platform.python_version(), "numpy": np.__version__}
-    for name, module in (("quimb", installed("quimb")), ("tenpy", tenpy)):
+    for name, module in (("quimb", peer("quimb")), ("tenpy", tenpy)):
         if module:
             versions[name] = module.__version__
     print(json.dumps({"threads": int(os.environ["OMP_NUM_THREADS"])} | versions), flush=True)
