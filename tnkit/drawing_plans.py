@@ -166,9 +166,11 @@ def draw_steps(
     if steps is None:
         panels = min(8, len(path) + 1)
         steps = [round(k * len(path) / max(1, panels - 1)) for k in range(panels)]
+    if columns < 1:
+        raise ArgumentError(f"columns must be at least 1, got {columns}")
     steps = list(steps)
     if not steps or not all(isinstance(done, int) and 0 <= done <= len(path) for done in steps):
-        raise ArgumentError(f"steps must be whole numbers from 0 to {len(path)}, got {steps}")
+        raise ArgumentError(f"steps must be from 0 to {len(path)}, got {steps}")
     graph = networkx.Graph(network.to_networkx(open_ends=True))
     place = layout(graph, network, options.pop("positions", None), (0.4, -0.8), 0)
     points = {at: np.asarray(place[at], float) for at in range(len(network))}

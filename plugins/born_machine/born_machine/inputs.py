@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 MISSING = ("raise", "marginalise")
+_MOST_LEVELS = 65_536
 
 
 def read_samples(
@@ -65,6 +66,8 @@ def value_counts(levels: int | Sequence[int] | None, samples: Samples) -> tuple[
         )
     if dims.size and dims.min() < 1:
         raise ArgumentError(f"levels must be at least 1, got {levels!r}")
+    if dims.size and dims.max() > _MOST_LEVELS:
+        raise ArgumentError(f"levels must be at most {_MOST_LEVELS}, got {levels!r}")
     dims = np.broadcast_to(dims, found.shape)
     if (dims < found).any():
         feature = int(np.flatnonzero(dims < found)[0])
