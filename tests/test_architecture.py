@@ -26,6 +26,7 @@ CORE = {
     "tnkit.tensor": 3,
     "tnkit.program": 3,
     "tnkit.splitting": 4,
+    "tnkit.retraction": 5,
     "tnkit.network": 4,
     "tnkit.annealing": 4,
     "tnkit.search": 5,

@@ -139,6 +139,7 @@ from tnkit.mps.window import Windowed
 from tnkit.network import TensorNetwork, from_einsum, from_networkx
 from tnkit.notation import Equation
 from tnkit.planning import Cost, Plan, Step, plan
+from tnkit.retraction import retract_matrix
 from tnkit.safetensors import save_safetensors
 from tnkit.scaled import Scaled
 from tnkit.simplify import simplify
@@ -303,6 +304,7 @@ __all__ = [
     "read_uai_evidence",
     "reduced_density_matrix",
     "remove_site",
+    "retract_matrix",
     "reverse",
     "ring",
     "ring_expectation",

@@ -46,7 +46,7 @@ def ours(train: np.ndarray, test: np.ndarray, bond: int) -> Iterator[Score]:
     dims = (2,) * train.shape[1]
     problem = likelihood_problem(train, dims, start.arrays[0], StepRule(learning_rate=0.05))
     rule = tnkit.Truncation(max_bond=bond, value_cutoff=CUTOFF[bond])
-    step = tnkit.two_site(problem, rule, method="gram")
+    step = tnkit.two_site(problem, rule, method="retraction")
     zipper = tnkit.open_zipper(start, problem)
     while True:
         for after, _ in tnkit.sweep(zipper, step, tnkit.round_trip(len(dims))):

@@ -78,9 +78,10 @@ states = st.builds(
     seed=st.integers(0, 2**32 - 1),
 )
 METHODS = ["svd", "gram"]
+TWO_SITE = [*METHODS, "retraction"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TWO_SITE)
 @given(psi=states, from_right=st.booleans())
 def test_a_sweep_that_improves_nothing_changes_nothing(
     method: str, psi: tnkit.MPS, from_right: bool
@@ -121,7 +122,7 @@ def test_a_sweep_stopped_at_any_bond_goes_on_to_the_same_end(psi: tnkit.MPS, sto
 
 
 @pytest.mark.parametrize("from_right", [True, False])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TWO_SITE)
 def test_what_truncation_removes_is_reported_and_does_not_shrink_the_state(
     method: str, from_right: bool
 ) -> None:

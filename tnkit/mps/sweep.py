@@ -15,13 +15,25 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tnkit.arrays import Array, adjoint, device, eps, namespace, qr, reshape, svd, to_numpy
+from tnkit.arrays import (
+    Array,
+    adjoint,
+    device,
+    eps,
+    frobenius,
+    namespace,
+    qr,
+    reshape,
+    svd,
+    to_numpy,
+)
 from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError, SizeError
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.sites import check_length
 from tnkit.mps.state import MPS, Gauge
-from tnkit.splitting import METHODS, split_matrix
+from tnkit.retraction import retract_matrix
+from tnkit.splitting import METHODS, Absorb, split_matrix
 from tnkit.truncation import Truncation
 
 __all__ = [
@@ -239,11 +251,15 @@ def two_site(
 ) -> Step:
     """Return the step that merges two sites, solves, splits with `truncation` and moves on.
 
-    method: of `split_matrix` ("gram" is the fast one for training). normalize: rescale the new
-    centre to norm one, so that what truncation removed does not shrink the state.
+    method: of `split_matrix` ("gram" is the fast one for training), or "retraction", faster still
+    where a bond is full and the solver changes the block little: see `retract_matrix`; the space
+    is that of the site ahead. normalize: rescale the new centre to norm one, so that what
+    truncation removed does not shrink the state.
     """
     _check_offers(problem, "solve", "grow_left", "grow_right")
-    _check_method(method)
+    retracts = method == "retraction"
+    if not retracts:
+        _check_method(method, "retraction")
 
     def step(zipper: Zipper, move: Move) -> tuple[Zipper, StepInfo]:
         bond, rightwards = move
@@ -262,30 +278,33 @@ def two_site(
             raise SizeError(f"bond {bond} is outside a chain of {len(zipper)} sites")
         l, p, m = a.shape
         q, r = b.shape[1:]
-        block = reshape(reshape(a, (l * p, m)) @ reshape(b, (m, q * r)), (l, p, q, r))
+        first, second = reshape(a, (l * p, m)), reshape(b, (m, q * r))
+        block = reshape(first @ second, (l, p, q, r))
         block, loss = problem.solve(left.environment, block, right.environment, bond)
-        split = split_matrix(
-            reshape(block, (l * p, q * r)),
-            truncation,
-            method=method,
-            absorb="right" if rightwards else "left",
-        )
+        matrix = reshape(block, (l * p, q * r))
+        side: Absorb = "right" if rightwards else "left"
+        if retracts:
+            ahead = second if rightwards else first
+            split = retract_matrix(matrix, ahead, truncation, absorb=side)
+        else:
+            split = split_matrix(matrix, truncation, method=method, absorb=side)
         kept = split.left.shape[1]
         new_a, new_b = reshape(split.left, (l, p, kept)), reshape(split.right, (kept, q, r))
         if rightwards:
             left, centre = _push(left, new_a, problem.grow_left, bond), new_b
         else:
             right, centre = _push(right, new_b, problem.grow_right, bond + 1), new_a
-        centre = _in_order(_unit(centre) if normalize else centre)
+        centre = _in_order(centre / frobenius(centre) if normalize else centre)
         new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
         return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
 
     return step
 
 
-def _check_method(method: str) -> None:
+def _check_method(method: str, *more: str) -> None:
     if method not in METHODS:
-        raise ArgumentError(f"method={method!r} is not offered; use {', '.join(METHODS)}")
+        offered = ", ".join((*METHODS, *more))
+        raise ArgumentError(f"method={method!r} is not offered; use {offered}")
 
 
 @checked
@@ -361,7 +380,7 @@ def one_site(
             k, q = other.shape[:2]
             centre = reshape(reshape(other, (k * q, l)) @ split.left, (k, q, kept))
             left = far
-        centre = _in_order(_unit(centre) if normalize else centre)
+        centre = _in_order(centre / frobenius(centre) if normalize else centre)
         new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
         return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
 
@@ -394,14 +413,9 @@ def _new_rows(known: Array, found: Array, count: int) -> Array:
     values, rows = svd(rest)[1:]
     sizes = to_numpy(values)
     # what is left of rows within the known space is rounding, not a direction
-    noise = 1e3 * eps(found) * float(namespace(found).linalg.vector_norm(reshape(found, (-1,))))
+    noise = 1e3 * eps(found) * float(frobenius(found))
     rows = rows[: min(count, int((sizes > noise).sum())), :]
     return adjoint(qr(adjoint(rows - (rows @ back) @ known))[0])
-
-
-def _unit(array: Array) -> Array:
-    flat = reshape(array, (-1,))
-    return array / namespace(array).linalg.vector_norm(flat)
 
 
 @checked

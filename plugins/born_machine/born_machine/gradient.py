@@ -30,10 +30,10 @@ def two_site_gradient(
     Cost O(samples left right).
     """
     xp = namespace(block)
-    psi = xp.empty(left.shape[0], dtype=block.dtype, device=block.device)
+    half = xp.empty(right.shape, dtype=block.dtype, device=block.device)
     for first, second, start, stop in pairs:
-        half = left[start:stop] @ block[:, first, second, :]
-        psi[start:stop] = xp.einsum("ij,ij->i", half, right[start:stop])
+        xp.matmul(left[start:stop], block[:, first, second, :], out=half[start:stop])
+    psi = xp.einsum("ij,ij->i", half, right)
     magnitude = xp.abs(psi)
     square = magnitude * magnitude
     if floor > 0.0:

@@ -124,4 +124,7 @@ def gradient_step(
 
 
 def _length(array: Array) -> Array:
-    return namespace(array).linalg.vector_norm(array.reshape(-1))
+    xp = namespace(array)
+    flat = array.reshape(-1)
+    square = xp.vecdot(flat, flat)
+    return xp.sqrt(xp.real(square) if xp.isdtype(array.dtype, "complex floating") else square)
