@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lower_bounds import NEEDED, TESTS
+from lower_bounds import NEEDED, PYTEST, TESTS
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (ROOT, ROOT / "plugins" / "born_machine")
@@ -143,8 +143,8 @@ def visit(version: str, command: str | Path, work: Path, *, tests: bool, plugin:
     done = ["the core is installed, contracts, finds a ground state"]
     if tests:
         install(python, dist, *NEEDED)
-        line = [place / "bin" / "pytest", "-q", "-W", "default", "-p", "no:cacheprovider"]
-        told = run(*line, "-o", "addopts=--import-mode=importlib", *TESTS, folder=ROOT)
+        # -P: the tests of the checkout, but the package that is installed
+        told = run(python, "-P", *PYTEST, *TESTS, folder=ROOT)
         done.append(told.strip().splitlines()[-1])
     if plugin:
         install(python, dist, "tnkit-born-machine")

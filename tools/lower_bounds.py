@@ -23,6 +23,7 @@ TESTS = [
     *["tests/tnkit/test_saved.py", "tests/tnkit/mps/test_laws.py"],
 ]
 NEEDED = ["pytest", "hypothesis", "array-api-strict", "scipy"]
+PYTEST = ["-m", "pytest", "-q", "-W", "default", "-o", "addopts=--import-mode=importlib"]
 
 
 def main(arguments: list[str]) -> int:
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
         python = str(Path(folder) / "bin" / "python")
         subprocess.run([python, "-m", "pip", "install", "-q", *bounds, *NEEDED], check=True)
         print("with", ", ".join(bounds), flush=True)
-        command = [python, "-m", "pytest", "-q", "-W", "default", *(arguments or TESTS)]
+        command = [python, *PYTEST, *(arguments or TESTS)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
