@@ -378,6 +378,7 @@ def good_calls() -> dict[str, Call]:
             tolerance=0.1,
         ),
         "density_network": call(tnkit.density_network, circuit, [0], dtype="complex64"),
+        "deprecated": call(tnkit.deprecated, "norm", since="0.2", removed_in="0.3"),
         "describe": call(tnkit.describe, tnkit.SweepRecord(-1.75, 12, 3e-9, 0.25, 8), "energy"),
         "dimer_network": call(tnkit.dimer_network, lattice, weight=1.0, monomer=0.5),
         "draw_steps": Call(tnkit.draw_steps, (network, plan, [1]), {"columns": 2}, slow=True),
