@@ -46,7 +46,8 @@ def listed(names: list[str]) -> str:
     found = {name: installed(name) for name in names}
     absent = [name for name in names if found[name] == "not installed"]
     there = ", ".join(f"{name} {found[name]}" for name in names if name not in absent)
-    return "; ".join(filter(None, [there, absent and f"not installed: {', '.join(absent)}"]))
+    missing = f"not installed: {', '.join(absent)}" if absent else ""
+    return "; ".join(filter(None, [there, missing]))
 
 
 def blas() -> str:
