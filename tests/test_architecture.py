@@ -18,6 +18,8 @@ CORE = {
     "tnkit.arrays": 1,
     "tnkit.sealed": 1,
     "tnkit.checking": 1,
+    "tnkit.verbs": 0,
+    "tnkit.deprecation": 2,
     "tnkit.truncation": 2,
     "tnkit.scaled": 2,
     "tnkit.index": 2,

@@ -12,7 +12,7 @@ import pytest
 
 import born_machine
 import tnkit
-from tnkit.__main__ import installed, report
+from tnkit.__main__ import installed, listed, report
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,11 +45,21 @@ def test_the_plugin_asks_for_this_core() -> None:
 
 def test_the_report_names_versions_devices_and_plugins() -> None:
     lines = dict(line.split(maxsplit=1) for line in report().splitlines())
-    assert lines["tnkit"] == tnkit.__version__
+    assert lines["tnkit"] == f"{tnkit.__version__} in {Path(tnkit.__file__).parent}"
     assert f"numpy {installed('numpy')}" in lines["needs"]
+    assert lines["arrays"].startswith(f"numpy {installed('numpy')}")
     assert lines["devices"].startswith("cpu (")
+    assert lines["blas"]
+    assert listed(["no-such", "numpy"]) == f"numpy {installed('numpy')}; not installed: no-such"
     assert "born_machine (tnkit-born-machine " in lines["plugins"]
     assert installed("no-such-distribution") == "not installed"
+
+
+def test_the_report_stands_where_torch_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tnkit.__main__.installed", lambda name: "1.0")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    lines = dict(line.split(maxsplit=1) for line in report().splitlines())
+    assert "torch does not load: ModuleNotFoundError" in lines["devices"]
 
 
 def test_the_report_runs_as_a_command_and_imports_only_what_it_needs() -> None:
@@ -63,5 +73,5 @@ def test_the_report_runs_as_a_command_and_imports_only_what_it_needs() -> None:
     assert done.stdout.strip() == "[]"
     command = [sys.executable, "-m", "tnkit"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"tnkit     {tnkit.__version__}\n")
+    assert done.stdout.startswith(f"tnkit     {tnkit.__version__} in ")
     assert done.stderr == ""

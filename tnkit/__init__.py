@@ -32,6 +32,7 @@ from tnkit.build.shapes import mera_network, mera_positions, peps_network
 from tnkit.build.uai import read_uai_evidence, uai_network
 from tnkit.checking import checked
 from tnkit.contraction import contract, contract_scaled, einsum
+from tnkit.deprecation import deprecated
 from tnkit.drawing import draw, isometric_legs
 from tnkit.drawing_plans import Picture, draw_steps, draw_tree, picture
 from tnkit.errors import (
@@ -224,6 +225,7 @@ __all__ = [
     "contract_scaled",
     "correlation_length",
     "density_network",
+    "deprecated",
     "describe",
     "dimer_network",
     "distance",
@@ -345,3 +347,8 @@ __all__ = [
     "w_mps",
     "write_archive",
 ]
+
+
+def __dir__() -> list[str]:
+    """Complete public names only, not the modules they live in."""
+    return __all__

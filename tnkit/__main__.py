@@ -6,12 +6,15 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, entry_points, version
 
+import numpy as np
+
 import tnkit
 
 NEEDED = ["numpy", "opt_einsum", "cotengra", "networkx", "array-api-compat"]
+LIBRARIES = ["numpy", "torch", "jax", "cupy"]
 OPTIONAL = [
-    *["torch", "jax", "cupy", "scipy", "scikit-learn", "matplotlib"],
-    *["kahypar", "h5py", "safetensors", "quimb", "physics-tenpy"],
+    *["scipy", "scikit-learn", "matplotlib", "kahypar"],
+    *["h5py", "safetensors", "quimb", "physics-tenpy"],
 ]
 
 
@@ -27,12 +30,30 @@ def devices() -> str:
     """Return the devices arrays can be on. Imports torch where it is installed."""
     found = [f"cpu ({os.cpu_count()} cores)"]
     if installed("torch") != "not installed":
-        import torch
+        try:
+            import torch
+        except Exception as error:  # a report must not fall over what it is to report
+            return f"{found[0]}; torch does not load: {type(error).__name__}: {error}"
 
         for k in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(k)
             found.append(f"cuda:{k} ({about.name}, {about.total_memory / 2**30:.0f} GiB)")
     return ", ".join(found)
+
+
+def listed(names: list[str]) -> str:
+    """Return names with versions, those that are absent in the end without."""
+    found = {name: installed(name) for name in names}
+    absent = [name for name in names if found[name] == "not installed"]
+    there = ", ".join(f"{name} {found[name]}" for name in names if name not in absent)
+    missing = f"not installed: {', '.join(absent)}" if absent else ""
+    return "; ".join(filter(None, [there, missing]))
+
+
+def blas() -> str:
+    """Return the BLAS that NumPy was built with."""
+    about = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    return f"{about.get('name', 'unknown')} {about.get('version', '')}".strip()
 
 
 def report() -> str:
@@ -44,11 +65,13 @@ def report() -> str:
     ]
     return "\n".join(
         [
-            f"tnkit     {tnkit.__version__}",
+            f"tnkit     {tnkit.__version__} in {os.path.dirname(tnkit.__file__)}",
             f"python    {platform.python_version()} on {platform.platform()}",
-            "needs     " + ", ".join(f"{name} {installed(name)}" for name in NEEDED),
-            "optional  " + ", ".join(f"{name} {installed(name)}" for name in OPTIONAL),
+            "needs     " + listed(NEEDED),
+            "optional  " + listed(OPTIONAL),
+            "arrays    " + listed(LIBRARIES),
             "devices   " + devices(),
+            "blas      " + blas(),
             "threads   " + ", ".join(f"{name}={os.environ.get(name, 'unset')}" for name in threads),
             "plugins   " + (", ".join(plugins) or "none"),
         ]

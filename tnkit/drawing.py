@@ -68,6 +68,10 @@ def draw(
 
     if ax is not None and not hasattr(ax, "add_patch"):
         raise ArgumentTypeError(f"ax must be matplotlib axes, got {shown(ax)}")
+    _check_point("legs", legs)
+    for what, point in (positions or {}).items():
+        _check_point(f"the place of {what!r} in positions", point)
+    _check_colours(colours)
     if ax is None:
         _, ax = pyplot.subplots()
     graph = network.to_networkx(open_ends=True)
@@ -225,6 +229,26 @@ def _bonds(
                 va="center",
                 bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7},
             )
+
+
+def _check_point(what: str, given: Any) -> None:
+    try:
+        point = np.asarray(given)
+    except ValueError:  # of several lengths
+        point = np.empty(0)
+    if point.shape != (2,) or point.dtype.kind not in "iuf" or not np.isfinite(point).all():
+        raise ArgumentError(f"{what} must be two finite numbers (x, y), got {shown(given)}")
+
+
+def _check_colours(colours: Any) -> None:
+    from matplotlib.colors import is_color_like
+
+    given = () if colours is None else colours
+    values = given.values() if isinstance(given, Mapping) else ()
+    if not all(isinstance(tag, str) for tag in given) or not all(map(is_color_like, values)):
+        raise ArgumentError(
+            f"colours must be {{tag: a colour of matplotlib}} or tags, got {shown(colours)}"
+        )
 
 
 def _palette(

@@ -7,6 +7,8 @@ expected and what to do.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
@@ -46,7 +48,14 @@ class SizeError(TnkitError, ValueError):
 
 
 class NonFiniteError(TnkitError, ArithmeticError):
-    """NaN or Inf where a finite number is needed."""
+    """NaN or Inf where a finite number is needed.
+
+    last_good: where a run of sweeps stood before it, to be kept and gone on from: the `SweepState`
+    of `run_sweep` and `dmrg`, for `tnkit.pause`; the `Checkpoint` of a Born machine, for
+    ``fit(X, resume=...)``. None where nothing ran yet.
+    """
+
+    last_good: Any = None
 
 
 class ScaleError(TnkitError, OverflowError):

@@ -25,7 +25,12 @@ def from_quimb(network: Any) -> TensorNetwork:
     tensors = getattr(network, "tensors", None)
     if tensors is None and hasattr(network, "inds") and hasattr(network, "data"):
         tensors = (network,)
-    if tensors is None or not all(hasattr(t, "inds") and hasattr(t, "tags") for t in tensors):
+    whole = hasattr(network, "outer_inds") or hasattr(network, "inds")
+    if (
+        tensors is None
+        or not whole
+        or not all(hasattr(t, "inds") and hasattr(t, "tags") for t in tensors)
+    ):
         raise ArgumentTypeError(f"expected a quimb TensorNetwork, got a {type(network).__name__}")
     found = [
         Tensor(as_array(t.data), [str(name) for name in t.inds], [str(tag) for tag in t.tags])

@@ -16,7 +16,7 @@ import numpy as np
 
 from tnkit.arrays import Array, to_numpy
 from tnkit.checking import checked
-from tnkit.errors import ArgumentTypeError, FormatError
+from tnkit.errors import ArgumentError, ArgumentTypeError, FormatError
 from tnkit.io import atomic_file
 from tnkit.mps.exchange import absorb_scale
 from tnkit.mps.operator import MPO
@@ -35,9 +35,13 @@ def save_itensor(path: str | os.PathLike[str], chain: MPS | MPO, name: str = "ps
     site's name and size, so a state and an operator on the same sites fit together there. The
     gauge becomes ITensor's orthogonality limits, exp(log_scale) goes into the centre. The file is
     written whole or not at all. Raises `ScaleError` for a scale beyond a float, `ArgumentTypeError`
-    for another value or dtype, ImportError where h5py is not installed.
+    for another value or dtype, `ArgumentError` for a name that HDF5 does not take, ImportError
+    where h5py is not installed.
     """
     import h5py
+
+    if name in ("", ".") or "/" in name or "\0" in name:
+        raise ArgumentError(f"name must be that of one HDF5 group, without '/', got {name!r}")
 
     if not isinstance(chain, MPS | MPO):
         raise ArgumentTypeError(f"expected an MPS or an MPO, got a {type(chain).__name__}")

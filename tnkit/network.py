@@ -18,10 +18,12 @@ from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError
 from tnkit.index import Index, fresh_name, merge_sizes
 from tnkit.notation import Equation, default_output, parse, shorten
 from tnkit.tensor import Tensor, checked_tags
+from tnkit.verbs import with_verbs
 
 __all__ = ["TensorNetwork", "from_einsum", "from_networkx"]
 
 
+@with_verbs
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, init=False, repr=False)
 class TensorNetwork:
     """Tensors joined where they share an index name.
@@ -31,9 +33,13 @@ class TensorNetwork:
     by default the open ones in order of appearance. Naming a bond or a hyperedge there keeps it,
     leaving an open index out sums it. Disconnected parts multiply.
 
-    A network is a value: each method returns a new one, sharing the arrays. What is done with
-    networks (`plan`, `contract`, `simplify`, `draw`) are functions. Raises `SizeError` where one
-    name has two sizes, `IndexNameError` for an output that is not there.
+    A network is a value: each method returns a new one, sharing the arrays. Raises `SizeError`
+    where one name has two sizes, `IndexNameError` for an output that is not there.
+
+    Verbs, functions that take one first as in ``tnkit.plan(network)``: belief_propagation,
+    boundary_contract, compress_bond, compressed_contract, contract, contract_bond, contract_scaled,
+    draw, draw_steps, gauge_bond, picture, plan, ring_expectation, ring_inner, ring_log_norm,
+    simplify, split_tensor, to_quimb.
 
     >>> import numpy as np
     >>> a = Tensor(np.ones((2, 3)), ["i", "j"])

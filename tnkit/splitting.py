@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import prod
+from math import prod, sqrt
 from typing import Literal
 
 import numpy as np
@@ -138,7 +138,8 @@ def _gram(matrix: Array, truncation: Truncation, absorb: Absorb) -> MatrixSplit:
         gram = wide @ adjoint(wide) if absorb == "right" else adjoint(wide) @ wide
     squares, vectors = eigh(gram)
     values = np.sqrt(np.maximum(to_numpy(squares)[::-1][: min(matrix.shape)], 0.0))
-    kept, weight = truncation.keep(values, eps=max(eps(matrix), 1.5e-8))
+    blind = sqrt(gram.shape[0] * 2.3e-16)  # of the largest: rounding of the squares
+    kept, weight = truncation.keep(values, eps=max(eps(matrix), blind))
     first = vectors.shape[1] - kept
     basis = xp.astype(xp.flip(vectors[:, first:], axis=1), matrix.dtype)
     kept_values = like(scaled_back(values[:kept], scale, "SVD"), matrix, real=True)

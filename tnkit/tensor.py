@@ -23,6 +23,7 @@ from tnkit.errors import (
 )
 from tnkit.index import Index, check_name
 from tnkit.pairwise import lower, prepare, run, run_one
+from tnkit.verbs import with_verbs
 
 __all__ = ["Tensor", "checked_tags"]
 
@@ -30,6 +31,7 @@ Number = int | float | complex
 _REAL_FLOATING, _FLOATING = "real floating", ("real floating", "complex floating")
 
 
+@with_verbs
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, init=False, repr=False)
 class Tensor:
     """An array of any library with a name for each axis, and tags to select it by.
@@ -41,6 +43,8 @@ class Tensor:
 
     Tensors are values: each method returns a new one. Arithmetic aligns axes by name. Raises
     `SizeError`, `IndexNameError` or `ArgumentTypeError`.
+
+    Verbs, functions that take one first as in ``tnkit.split(a, ["i"])``: isometric_legs, split.
 
     >>> import numpy as np
     >>> a = Tensor(np.ones((2, 3)), ["i", "j"])

@@ -22,6 +22,8 @@ TESTS = [
     *["tests/tnkit/test_contraction.py", "tests/tnkit/test_splitting.py"],
     *["tests/tnkit/test_saved.py", "tests/tnkit/mps/test_laws.py"],
 ]
+NEEDED = ["pytest", "hypothesis", "array-api-strict", "scipy"]
+PYTEST = ["-m", "pytest", "-q", "-W", "default", "-o", "addopts=--import-mode=importlib"]
 
 
 def main(arguments: list[str]) -> int:
@@ -31,10 +33,9 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = str(Path(folder) / "bin" / "python")
-        install = [python, "-m", "pip", "install", "-q", *bounds, "pytest", "hypothesis"]
-        subprocess.run([*install, "array-api-strict", "scipy"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *bounds, *NEEDED], check=True)
         print("with", ", ".join(bounds), flush=True)
-        command = [python, "-m", "pytest", "-q", "-W", "default", *(arguments or TESTS)]
+        command = [python, *PYTEST, *(arguments or TESTS)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 

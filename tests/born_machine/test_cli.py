@@ -23,6 +23,7 @@ import tnkit
 from born_machine import BornMachine, chow_liu, independent, load_dataset
 from born_machine.cli import main
 from born_machine.config import settings_text
+from born_machine.inputs import value_counts
 
 FILES = {
     "model.npz",
@@ -461,3 +462,19 @@ def test_levels_beyond_memory_are_refused_before_anything_is_made(
     assert main(arguments) == 2
     assert "two features of 65536 and 65536 values need" in capsys.readouterr().err
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("levels", [65_537, [2] * 15 + [2**31]], ids=["all", "one"])
+def test_more_levels_than_65536_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], levels: int | list[int]
+) -> None:
+    samples = load_dataset("bars-and-stripes").samples
+    with pytest.raises(tnkit.ArgumentError, match="levels must be at most 65536, got "):
+        BornMachine(levels=levels).fit(samples)
+    assert value_counts(65_536, samples) == (65_536,) * 16
+    if isinstance(levels, int):
+        arguments = ["train", "bars-and-stripes", "--levels", str(levels)]
+        assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "levels must be at most 65536, got 65537" in line
+        assert not (tmp_path / "run").exists()

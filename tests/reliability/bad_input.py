@@ -14,6 +14,7 @@ import argparse
 import collections.abc
 import contextlib
 import dataclasses
+import importlib.util
 import inspect
 import io
 import json
@@ -51,7 +52,7 @@ mpl.use("Agg")
 
 __all__ = ["PENDING", "RECORDS", "UNSWEPT", "Call", "flags", "good_calls", "methods", "sweep_call"]
 
-SECONDS = 5.0
+SECONDS = 5.0  # of the processor's time; of the clock's, ten times as long
 MEMORY = 2**30  # beyond what the process holds when it starts
 
 RECORDS = frozenset(
@@ -67,13 +68,22 @@ PENDING: dict[str, str] = {}
 """Names whose failures are known, and why they still stand."""
 
 
+PACKAGES = {
+    "from_quimb": "quimb",
+    "load_itensor": "h5py",
+    "mpo_from_tenpy": "tenpy",
+    "mpo_to_tenpy": "tenpy",
+    "mps_from_tenpy": "tenpy",
+    "mps_to_tenpy": "tenpy",
+    "save_itensor": "h5py",
+    "save_safetensors": "safetensors",
+    "to_quimb": "quimb",
+}
+"""What an exchange with others needs; the conversion is not swept where the package is absent."""
+
 UNSWEPT = frozenset(
-    """
-    from_quimb load_itensor mpo_from_tenpy mpo_to_tenpy mps_from_tenpy mps_to_tenpy save_itensor
-    save_safetensors to_quimb
-    """.split()  # noqa: SIM905
+    name for name, need in PACKAGES.items() if importlib.util.find_spec(need) is None
 )
-"""Public names that no junk has been tried on yet; what is added goes into `good_calls` instead."""
 
 
 UNBOUNDED = {
@@ -368,6 +378,7 @@ def good_calls() -> dict[str, Call]:
             tolerance=0.1,
         ),
         "density_network": call(tnkit.density_network, circuit, [0], dtype="complex64"),
+        "deprecated": call(tnkit.deprecated, "norm", since="0.2", removed_in="0.3"),
         "describe": call(tnkit.describe, tnkit.SweepRecord(-1.75, 12, 3e-9, 0.25, 8), "energy"),
         "dimer_network": call(tnkit.dimer_network, lattice, weight=1.0, monomer=0.5),
         "draw_steps": Call(tnkit.draw_steps, (network, plan, [1]), {"columns": 2}, slow=True),
@@ -424,6 +435,7 @@ def good_calls() -> dict[str, Call]:
         "uai_network": call(
             tnkit.uai_network, "MARKOV\n2\n2 2\n1\n2 0 1\n4\n1 2 3 4\n", {0: 1}, output=[1]
         ),
+        **exchanges(psi, mpo, network),
         "BornMachine.partial_fit": call(machine.partial_fit, samples, None),
         "BornMachine": Call(fitted, (), parameters, annotated=BornMachine.__init__),
         "BornMachine.complete": call(machine.complete, samples, known, 0),
@@ -438,6 +450,29 @@ def good_calls() -> dict[str, Call]:
         "BornMachine.score": call(machine.score, samples),
         "BornMachine.score_samples": call(machine.score_samples, samples),
     }
+
+
+def exchanges(psi: tnkit.MPS, mpo: tnkit.MPO, network: tnkit.TensorNetwork) -> dict[str, Call]:
+    """Return a good call of every conversion whose package is installed."""
+    found: dict[str, Call] = {}
+    if "to_quimb" not in UNSWEPT:
+        found["to_quimb"] = call(tnkit.to_quimb, network)
+        found["from_quimb"] = call(tnkit.from_quimb, tnkit.to_quimb(network))
+    if "mps_to_tenpy" not in UNSWEPT:
+        from tenpy.networks.site import SpinHalfSite
+
+        sites = [SpinHalfSite(conserve=None) for _ in range(4)]
+        found["mps_to_tenpy"] = call(tnkit.mps_to_tenpy, psi, sites)
+        found["mpo_to_tenpy"] = call(tnkit.mpo_to_tenpy, mpo, sites)
+        found["mps_from_tenpy"] = call(tnkit.mps_from_tenpy, tnkit.mps_to_tenpy(psi))
+        found["mpo_from_tenpy"] = call(tnkit.mpo_from_tenpy, tnkit.mpo_to_tenpy(mpo))
+    if "save_itensor" not in UNSWEPT:
+        tnkit.save_itensor("state.h5", psi)
+        found["save_itensor"] = call(tnkit.save_itensor, "written.h5", psi, "psi")
+        found["load_itensor"] = call(tnkit.load_itensor, "state.h5", "psi")
+    if "save_safetensors" not in UNSWEPT:
+        found["save_safetensors"] = call(tnkit.save_safetensors, "written.safetensors", psi)
+    return found
 
 
 def plan_equation(network: tnkit.TensorNetwork) -> tnkit.Equation:
@@ -631,6 +666,17 @@ def _alarm(*_: Any) -> None:
     raise _Hang
 
 
+def _listen() -> None:
+    signal.signal(signal.SIGPROF, _alarm)
+    signal.signal(signal.SIGALRM, _alarm)
+
+
+def _set_clock(seconds: float) -> None:
+    """Let `_Hang` be raised so much later; never for 0."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
+
+
 @dataclass(frozen=True)
 class Place:
     """An argument that can be replaced: by position or by name."""
@@ -673,7 +719,7 @@ def _try(good: Call, chosen: list[tuple[Place, Any]]) -> tuple[str, str]:
     held = [*args, *kwargs.values()]
     theirs = any(callable(value) and fits(value, place.hint) for place, value in chosen)
     before, owner, files = _plain(held), _plain(holder), _files()
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    _set_clock(SECONDS)
     try:
         _finished(good.function(*args, **kwargs))
     except (tnkit.TnkitError, OSError) as error:
@@ -687,7 +733,7 @@ def _try(good: Call, chosen: list[tuple[Place, Any]]) -> tuple[str, str]:
     else:
         outcome, message = "accepted", ""
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        _set_clock(0.0)
     if _plain(held) != before:
         return "failed", "an argument was changed"
     if outcome == "accepted":
@@ -744,7 +790,7 @@ KINDS = {"MPS": "state", "MPO": "operator", "Tensor": "tensor", "ndarray": "matr
 
 def sweep_call(name: str, good: Call, pairs: int, seed: int = 0, single: bool = True) -> Any:
     """Replace each argument by each piece of junk, then `pairs` times two at once; count."""
-    signal.signal(signal.SIGALRM, _alarm)
+    _listen()
     rng = random.Random(f"{name} {seed}")
     spots = places(good)
     cases: list[list[tuple[Place, Callable[[], Any]]]] = []
@@ -819,7 +865,7 @@ def sweep_flags(words: tuple[str, ...] = WORDS) -> dict[str, Any]:
     """Give every flag every word; count refusals in one line, and what goes through."""
     counts: Counter[str] = Counter()
     failures: list[str] = []
-    signal.signal(signal.SIGALRM, _alarm)
+    _listen()
     line = ["train", "digits", "--rows", "0:40", "--sweeps", "1", "--max-bond", "2", "--quiet"]
     if not Path("run").exists():
         _status([*line, "--out", "run"])
@@ -851,7 +897,7 @@ def sweep_flags(words: tuple[str, ...] = WORDS) -> dict[str, Any]:
 def _status(arguments: list[str]) -> tuple[Any, str]:
     error = io.StringIO()
     with contextlib.redirect_stderr(error), contextlib.redirect_stdout(io.StringIO()):
-        signal.setitimer(signal.ITIMER_REAL, 4 * SECONDS)
+        _set_clock(4 * SECONDS)
         try:
             status: Any = born_machine(arguments)
         except SystemExit as stop:
@@ -859,7 +905,7 @@ def _status(arguments: list[str]) -> tuple[Any, str]:
         except BaseException as failure:
             status = f"{type(failure).__name__}: {failure}"
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            _set_clock(0.0)
     return status, error.getvalue()
 
 
@@ -905,6 +951,8 @@ def main() -> None:
             failed |= bool(found["failures"])
         print(json.dumps(found | {"failures": found["failures"][: options.show]}), flush=True)
 
+    for name in sorted(UNSWEPT):
+        print(json.dumps({"name": name, "skipped": f"{PACKAGES[name]} is not installed"}))
     with workplace():
         for name, good in good_calls().items():
             if not options.name or name in options.name:

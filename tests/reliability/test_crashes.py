@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tnkit
 from born_machine import BornMachine
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -42,6 +46,47 @@ def test_a_disk_that_fills_up_is_one_line_and_the_last_checkpoint_stays(tmp_path
     assert "too large" in log.read_text()
     assert not (folder / "model.npz").exists()
     assert not list(folder.glob(".*~"))
+    assert wait(start(["resume", str(folder)])) == 0
+    assert wait(start(["train", *TRAIN, "--out", str(whole)])) == 0
+    for a, b in zip(
+        *(BornMachine.load(f / "model.npz").model_.state.arrays for f in (folder, whole)),
+        strict=True,
+    ):
+        assert np.array_equal(a, b)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte, all its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root (mount -t tmpfs)")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_real_disk_that_fills_up_is_one_line_and_the_last_checkpoint_stays(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    folder, whole, log = small_disk / "run", tmp_path / "whole", tmp_path / "log"
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(2**20 - 130_000))
+    # bonds grow sweep by sweep: some checkpoints fit beside the one before, later ones do not
+    assert wait(start(["train", *TRAIN, "--out", str(folder), "--quiet"], log)) == 2
+    (line,) = log.read_text().strip().splitlines()
+    assert line.startswith("born-machine: ")
+    assert "No space left on device" in line
+    assert (folder / "checkpoint.npz").exists()
+    assert not (folder / "model.npz").exists()
+    assert not list(folder.glob(".*~"))
+    kept = (folder / "checkpoint.npz").read_bytes()
+    with pytest.raises(OSError, match="No space left on device"):  # any other file, likewise
+        tnkit.save(folder / "checkpoint.npz", tnkit.random_mps(40, bond_dim=20, seed=0))
+    assert (folder / "checkpoint.npz").read_bytes() == kept
+    assert not list(folder.glob(".*~"))
+    ballast.unlink()
     assert wait(start(["resume", str(folder)])) == 0
     assert wait(start(["train", *TRAIN, "--out", str(whole)])) == 0
     for a, b in zip(

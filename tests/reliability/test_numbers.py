@@ -198,10 +198,12 @@ def test_training_stops_at_the_bond_where_a_number_breaks(
     monkeypatch.setattr(born_machine.update, "gradient_step", broken(step, 37, bad))
     steps: list[int] = []
     kept: list[Checkpoint] = []
-    with pytest.raises(tnkit.NonFiniteError, match=r"^sweep 3, bond 4 \(sites 's4', 's5'\): \S"):
+    where = r"^sweep 3, bond 4 \(sites 's4', 's5'\): \S"
+    with pytest.raises(tnkit.NonFiniteError, match=where) as caught:
         machine.fit(samples, on_step=lambda sweep, _: steps.append(sweep), on_sweep=kept.append)
     assert len(steps) == 36
     assert [c.history[-1].sweep for c in kept] == [0, 1, 2]
+    assert caught.value.last_good is kept[-1]
     for a, b in zip(kept[-1].state.arrays, whole[2].state.arrays, strict=True):
         assert np.array_equal(a, b)
     monkeypatch.undo()  # and from the last good state it goes on to where it would have come
@@ -223,13 +225,19 @@ def test_dmrg_stops_at_the_bond_where_a_number_breaks(
     before = [array.copy() for array in psi.arrays]
     lowest = tnkit.algorithms.dmrg.lowest_vector
     monkeypatch.setattr(tnkit.algorithms.dmrg, "lowest_vector", broken(lowest, 11, bad))
-    steps: list[tnkit.StepInfo] = []
-    with pytest.raises(tnkit.NonFiniteError, match=r"^sweep 2, bond 2 \(sites 's2', 's3'\): \S"):
-        tnkit.dmrg(
-            ising.to_mpo(6), psi, truncation=tnkit.Truncation(max_bond=6), on_step=steps.append
-        )
+    steps: list[tnkit.SweepState] = []
+    mpo, cut = ising.to_mpo(6), tnkit.Truncation(max_bond=6)
+    where = r"^sweep 2, bond 2 \(sites 's2', 's3'\): \S"
+    with pytest.raises(tnkit.NonFiniteError, match=where) as caught:
+        tnkit.dmrg(mpo, psi, truncation=cut, on_step=steps.append)
     assert len(steps) == 10
+    assert caught.value.last_good is steps[-1]
     assert all(np.array_equal(a, b) for a, b in zip(psi.arrays, before, strict=True))
+    monkeypatch.undo()  # and from the last good state it goes on to where it would have come
+    resumed = tnkit.dmrg(mpo, tnkit.pause(caught.value.last_good), truncation=cut)
+    whole = tnkit.dmrg(mpo, psi, truncation=cut)
+    for a, b in zip(resumed.state.arrays, whole.state.arrays, strict=True):
+        assert np.array_equal(a, b)
 
 
 # ---- data at the edge

@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 import tnkit
 from tnkit.mps.fit import FitProblem, FitTarget
@@ -146,6 +146,7 @@ def test_a_move_away_from_the_centre_is_refused() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+@example(psi=tnkit.random_mps(4, bond_dim=2, seed=5), from_right=False, expand=1)
 @given(psi=states, from_right=st.booleans(), expand=st.integers(0, 4))
 def test_one_site_steps_that_improve_nothing_change_nothing(
     method: str, psi: tnkit.MPS, from_right: bool, expand: int

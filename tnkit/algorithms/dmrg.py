@@ -111,7 +111,8 @@ def dmrg(
     A start of small bonds gets a little of H psi mixed in, so that a product state is no trap
     however far the operator reaches; what H conserves stays conserved. An eigenstate stays where
     it is: start from a random state where you know nothing better. Raises `ArgumentError` for an
-    operator that is not Hermitian, `SizeError` where sites differ. Cost a bond
+    operator that is not Hermitian, `SizeError` where sites differ, `NonFiniteError` at the bond
+    where a number breaks; ``tnkit.pause(error.last_good)`` is the run before it. Cost a bond
     O(krylov site^2 operator bond^3), site times less for one site.
     Source: White, Phys. Rev. Lett. 69, 2863 (1992); Schollwoeck, Ann. Phys. 326, 96 (2011), 6;
     for one site, see `one_site`.
@@ -169,8 +170,8 @@ def dmrg(
         else:
             step = one_site(problem, rule, expand=_growth(rule) if expand is None else expand)
         for after in run_sweep(run, step, moves):
+            _check_finite(after, run)
             run = after
-            _check_finite(after)
             if on_step is not None:
                 on_step(after)
     final = close_zipper(run.zipper)
@@ -186,13 +187,15 @@ def dmrg(
     )
 
 
-def _check_finite(state: SweepState) -> None:
+def _check_finite(state: SweepState, before: SweepState) -> None:
     info = state.info
     if info is not None and not math.isfinite(info.loss):
-        raise NonFiniteError(
-            f"the energy is {info.loss} at bond {info.bond} of sweep {len(state.history) + 1}; "
+        error = NonFiniteError(
+            f"the energy is {info.loss} at bond {info.bond} of sweep {len(before.history) + 1}; "
             "is every entry of the operator finite?"
         )
+        error.last_good = before
+        raise error
 
 
 def _settled(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tnkit.arrays import Array, as_array, movers, to_numpy
-from tnkit.checking import checked
+from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, ScaleError, SizeError
 from tnkit.mps.operator import MPO
 from tnkit.mps.state import MPS
@@ -160,6 +160,7 @@ def mps_to_tenpy(psi: MPS, sites: Sequence[Any] | None = None) -> Any:
     """
     from tenpy.networks import mps as tenpy
 
+    places = _tenpy_sites(psi.site_dims, sites)
     form = to_vidal(psi.convert("numpy"))
     values = [np.ones(1), *(to_numpy(v) for v in form.lambdas), np.ones(1)]
     rights = [
@@ -169,7 +170,7 @@ def mps_to_tenpy(psi: MPS, sites: Sequence[Any] | None = None) -> Any:
     if abs(form.log_norm) > 700:
         raise ScaleError(f"the norm exp({form.log_norm:.6g}) exceeds a float; normalise first")
     made = tenpy.MPS.from_Bflat(
-        _tenpy_sites(psi.site_dims, sites),
+        places,
         rights,
         SVs=values,
         bc="finite",
@@ -235,6 +236,8 @@ def _tenpy_sites(dims: Sequence[int], sites: Sequence[Any] | None) -> list[Any]:
 
     if sites is None:
         return [Site(LegCharge.from_trivial(d)) for d in dims]
+    if not all(isinstance(site, Site) for site in sites):
+        raise ArgumentTypeError(f"sites must be sites of TeNPy, got {shown(sites)}")
     if tuple(site.dim for site in sites) != tuple(dims):
         raise SizeError(f"sites have sizes {[s.dim for s in sites]}, the chain {list(dims)}")
     return list(sites)

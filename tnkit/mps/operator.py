@@ -12,10 +12,12 @@ from tnkit.index import fresh_name
 from tnkit.mps.sites import bond_names, check_chain, find_site, spread
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
+from tnkit.verbs import with_verbs
 
 __all__ = ["MPO"]
 
 
+@with_verbs
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class MPO:
     """A matrix product operator with open boundaries; a frozen value.
@@ -27,6 +29,10 @@ class MPO:
     name a site, as in the states it acts on. log_scale: natural logarithm of a positive factor.
 
     Build one with `MPO.from_arrays`, which checks everything.
+
+    Verbs, functions that take one first as in ``tnkit.apply(mpo, psi)``: add, adjoint_mpo, apply,
+    compress, conj, distance, dmrg, hadamard, join, mpo_to_tenpy, multiply, reverse, scale,
+    subtract, to_dense, to_list, trace.
 
     >>> import numpy as np
     >>> z = np.diag([1.0, -1.0])[None, :, :, None]

@@ -94,7 +94,7 @@ def run_sweep(state: SweepState, step: Step, moves: Sequence[Move]) -> Iterator[
 
     moves: those of a whole sweep; the ones already in `state.record` are left out. The last state
     has the sweep in its history. Raises `ArgumentError` where the record has more moves already,
-    `NonFiniteError` with sweep, bond and sites.
+    `NonFiniteError` with sweep, bond, sites and, as `last_good`, the state before.
     """
     moves = tuple(moves)
     if state.record.moves >= max(len(moves), 1):
@@ -110,7 +110,9 @@ def run_sweep(state: SweepState, step: Step, moves: Sequence[Move]) -> Iterator[
             state = SweepState(zipper, info, record, history)
             yield state
     except NonFiniteError as error:
-        raise NonFiniteError(f"sweep {len(state.history) + 1}, {error}") from error
+        named = NonFiniteError(f"sweep {len(state.history) + 1}, {error}")
+        named.last_good = state
+        raise named from error
 
 
 @checked

@@ -11,6 +11,7 @@ from tnkit.checking import checked
 from tnkit.mps.sites import bond_names, check_chain, find_site, site_names, spread
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
+from tnkit.verbs import with_verbs
 
 __all__ = ["MPS", "Gauge", "site_names"]
 
@@ -32,6 +33,7 @@ class Gauge:
         return Gauge(min(self.left, site), min(self.right, length - 1 - site))
 
 
+@with_verbs
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class MPS:
     """A matrix product state with open boundaries; a frozen value.
@@ -44,6 +46,15 @@ class MPS:
 
     Build one with `MPS.from_arrays`, which checks everything. The gauge is part of the value and
     reading never moves it; `tnkit.canonicalize` returns a new state.
+
+    Verbs, functions that take one first as in ``tnkit.norm(psi)``: add, apply_local, bond_form,
+    canonicalize, compress, condition, conj, correlation_length, distance, entanglement_spectra,
+    entropies, entropy, expectation, fidelity, fit, hadamard, inner, insert_site, join,
+    local_expectations, log_inner, log_norm, log_probability, marginal_probabilities, measure,
+    mps_to_tenpy, mutual_information, norm, normalize, open_zipper, orthonormality_errors,
+    permute_sites, project, reduced_density_matrix, remove_site, reverse, sample, scale,
+    schmidt_values, site_probabilities, split_chain, subtract, swap_sites, to_dense, to_list,
+    to_vidal, two_point, variance, verify.
 
     >>> import numpy as np
     >>> bell = MPS.from_arrays([np.eye(2)[None], np.eye(2)[:, :, None]])

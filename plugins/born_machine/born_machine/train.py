@@ -49,7 +49,8 @@ def train(
     run, from which training goes on exactly as if never stopped. place: puts a NumPy array where
     the work shall be done. on_step and on_sweep: called after every bond (sweep number, info),
     and with the start and after every sweep. Raises `NonFiniteError` naming the sweep where the
-    NLL stops being a number; the last checkpoint given to on_sweep is then the last good one.
+    NLL stops being a number, or bond and sites where the state does; its `last_good` is the last
+    checkpoint before.
     """
     scorer = Scorer(samples, validation, place)
     source = SweepFuel(samples if fuel is None else fuel, settings, augment)
@@ -98,8 +99,14 @@ def checkpoints(
         rises, reached = _rises(checkpoint.history)
         scale = 1.0 if settings.rollback is None else settings.rollback**rises
         began = time.perf_counter()
-        state, memory, infos = sweeper(checkpoint.state, checkpoint.memory, number, scale, on_step)
-        record = _record(state, scorer, number, infos, time.perf_counter() - began)
+        try:
+            state, memory, infos = sweeper(
+                checkpoint.state, checkpoint.memory, number, scale, on_step
+            )
+            record = _record(state, scorer, number, infos, time.perf_counter() - began)
+        except NonFiniteError as error:
+            error.last_good = checkpoint
+            raise
         best, best_sweep = checkpoint.best, checkpoint.best_sweep
         if record.watched < checkpoint.history[best_sweep].watched:
             best, best_sweep = state, number
