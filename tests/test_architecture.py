@@ -107,6 +107,7 @@ PLUGIN = {
     "born_machine.likelihood": 2,
     "born_machine.gradient": 2,
     "born_machine.update": 2,
+    "born_machine.logpsi": 2,
     "born_machine.completion": 2,
     "born_machine.observables": 3,
     "born_machine.problem": 3,
