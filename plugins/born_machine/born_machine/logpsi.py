@@ -18,7 +18,6 @@ import torch
 __all__ = ["log_norms", "log_squares", "paired"]
 
 _TINY = 1e-37
-_KEEP_BYTES = 2**29
 
 
 def paired(
@@ -69,16 +68,14 @@ def log_squares(
 ) -> torch.Tensor:
     """Return ln |psi(x)|^2 of samples (sample, site), float64, -inf where psi(x) = 0.
 
-    arrays: (left, site, right). batch: samples whose vectors are held at a time. every: how many
-    of the vectors along the chain are kept between the two passes: each `every`-th, those between
-    being computed again, a stretch at a time; None keeps all while they take at most 512 MiB and
-    otherwise each sqrt(sites)-th. Cost O(samples sites bond^2); memory O(batch sites bond / every +
-    batch every bond), and for more than one batch the forward pass keeps nothing.
+    arrays: (left, site, right). batch: samples whose vectors are held at a time. every: of the
+    vectors along the chain only each `every`-th is kept between the two passes, those between are
+    computed again, a stretch at a time (Griewank and Walther, ACM Trans. Math. Softw. 26, 19,
+    2000); None takes sqrt(sites), which costs no time on a CPU: what is computed again is still in
+    its caches. Cost O(samples sites bond^2), memory O(batch bond (sites / every + every)).
     """
     if every is None:
-        numbers = min(batch, len(samples)) * sum(a.shape[0] for a in arrays)
-        fits = numbers * arrays[0].element_size() <= _KEEP_BYTES
-        every = 1 if fits else math.isqrt(len(arrays) - 1) + 1
+        every = math.isqrt(len(arrays) - 1) + 1
     found: torch.Tensor = _LogSquares.apply(samples, batch, every, *arrays)
     return found
 

@@ -1,8 +1,8 @@
 """The chain as a torch.nn.Module: all sites at once, for any optimiser of torch's.
 
-ln p(x) with a backward pass written by hand: the vectors (sample, bond) of one batch are kept for a
-pass over the chain, all of them or one in sqrt(sites), never a matrix a sample and site. Everything
-is rescaled at every step, so that neither 10,000 sites nor a norm of 2^784 is out of range.
+ln p(x) with a backward pass written by hand: of the vectors (sample, bond) of one batch a pass over
+the chain keeps one in sqrt(sites), and never a matrix a sample and site. Everything is rescaled at
+every step, so that neither 10,000 sites nor a norm of 2^784 is out of range.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 from born_machine.logpsi import log_norms, log_squares, paired
 from born_machine.models.mps import MPSModel, model_from_state
-from tnkit import MPS, SizeError
+from tnkit import MPS, ArgumentError, SizeError
 
 __all__ = ["BornModule"]
 
@@ -26,9 +26,9 @@ class BornModule(torch.nn.Module):  # type: ignore[misc]
     forward(samples) is ln p(x), (sample,) float64 in nats, differentiable; minus its mean is the
     NLL. samples: (sample, feature) integers on the module's device. arrays: (left, site, right),
     one a site, trained as they are: bonds stay. order, dims: as in `MPSModel`. batch: samples that
-    a backward pass holds vectors of at a time. every: see `log_squares`. Cost of a step O(samples
-    sites bond^2 + sites site bond^3) time; memory beside the arrays and their gradients O(batch
-    sites bond), at most 512 MiB, and O(batch sqrt(sites) bond) beyond.
+    a pass holds vectors of at a time; every: which of them it keeps (see `log_squares`). Cost of a
+    step O(samples sites bond^2 + sites site bond^3) time; memory O(batch sqrt(sites) bond) beside
+    the arrays, their gradients and a matrix (bond, bond) a site.
 
     >>> import numpy as np, torch, tnkit
     >>> module = BornModule(tnkit.random_mps(5, bond_dim=3, seed=0).arrays)
@@ -70,18 +70,22 @@ class BornModule(torch.nn.Module):  # type: ignore[misc]
         return cls(arrays, order=model.order, **more)
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
-        """Return ln p(x) of samples (sample, feature), in nats; -inf where p(x) = 0."""
+        """Return ln p(x) of samples (sample, feature), in nats; -inf where p(x) = 0.
+
+        `SizeError` and `ArgumentError` for samples that do not fit.
+        """
         if samples.ndim != 2 or samples.shape[1] != len(self.arrays):
             raise SizeError(
                 f"expected samples (sample, {len(self.arrays)}), got {tuple(samples.shape)}"
             )
-        dims = torch.tensor([a.shape[1] for a in self.arrays], device=samples.device)
         sites = samples[:, self.order]
+        dims = torch.tensor([a.shape[1] for a in self.arrays], device=samples.device)
         if bool(((sites < 0) | (sites >= dims)).any()):
             raise ArgumentError(
-                f"samples must hold values from 0 to {dims.tolist()[0] - 1} or so; see the sizes"
+                f"a sample holds values from {int(samples.min())} to {int(samples.max())}; features "
+                f"take values from 0 to {', '.join(map(str, sorted(set((dims - 1).tolist()))))}"
             )
-        blocks, sites = paired(list(self.arrays), samples[:, self.order])
+        blocks, sites = paired(list(self.arrays), sites)
         return log_squares(sites, blocks, batch=self.batch, every=self.every) - log_norms(blocks)
 
     def model(self) -> MPSModel:
