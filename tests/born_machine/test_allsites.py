@@ -144,7 +144,8 @@ def test_long_chains_have_autograds_gradient(dtype: Any) -> None:
 @pytest.mark.parametrize("batch", [50, 1000])
 def test_the_memory_of_a_step_grows_with_the_root_of_the_sites(batch: int) -> None:
     """Kept for backward: the samples, the arrays once as they are and twice as pairs (for psi and
-    for the norm), a matrix a pair, and of a single batch's vectors one in sqrt(sites)."""
+    for the norm), a matrix a pair, and of a single batch's vectors one in sqrt(sites).
+    """
     length, bond, n = 100, 8, 500
     psi = tnkit.random_mps(length, bond_dim=bond, dtype="float32", seed=0)
     module = module_of([torch.tensor(np.array(a)) for a in psi.arrays], batch=batch)
@@ -163,7 +164,7 @@ def test_the_memory_of_a_step_grows_with_the_root_of_the_sites(batch: int) -> No
 @pytest.mark.parametrize("value", [-1, 2, 7])
 def test_values_no_feature_takes_are_refused(value: int) -> None:
     module = module_of(tnkit.random_mps(4, bond_dim=2, seed=0).arrays)
-    with pytest.raises(tnkit.ArgumentError, match=f"{value}.* from 0 to 1"):
+    with pytest.raises(tnkit.ArgumentError, match=f"{value}.* take 0 to 1"):
         module(torch.tensor([[0, 1, value, 0]]))
 
 

@@ -81,9 +81,10 @@ class BornModule(torch.nn.Module):  # type: ignore[misc]
         sites = samples[:, self.order]
         dims = torch.tensor([a.shape[1] for a in self.arrays], device=samples.device)
         if bool(((sites < 0) | (sites >= dims)).any()):
+            least, most = int(samples.min()), int(samples.max())
+            largest = ", ".join(map(str, sorted({a.shape[1] - 1 for a in self.arrays})))
             raise ArgumentError(
-                f"a sample holds values from {int(samples.min())} to {int(samples.max())}; features "
-                f"take values from 0 to {', '.join(map(str, sorted(set((dims - 1).tolist()))))}"
+                f"samples hold values from {least} to {most}; features take 0 to {largest}"
             )
         blocks, sites = paired(list(self.arrays), sites)
         return log_squares(sites, blocks, batch=self.batch, every=self.every) - log_norms(blocks)
