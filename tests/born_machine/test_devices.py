@@ -14,6 +14,7 @@ import pytest
 import tnkit
 from born_machine import BornMachine, bars_and_stripes
 from born_machine.devices import SPLITS, chosen_split, float32_products
+from born_machine.likelihood import log_likelihood
 from born_machine.problem import LikelihoodProblem
 from born_machine.settings import SPLIT_METHODS, Settings
 from born_machine.sweeper import BondSweeper, likelihood_problem, placed
@@ -163,6 +164,26 @@ def test_a_sweep_that_does_not_fit_says_what_to_change(
         match=r"sweep 1 of 14 samples at bonds up to 4 .*9 GiB\); lower max_bond",
     ):
         BornMachine(max_bond=4, sweeps=1, random_state=0).fit(PATTERNS)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-60])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_scores_on_a_device_are_those_of_the_host(dtype: str, scale: float) -> None:
+    """Impossible samples included, and norms of 1e-60 a site; one transfer a batch of 4,096."""
+    psi = tnkit.random_mps(6, bond_dim=3, dtype=dtype, seed=0)
+    first = np.array(psi.arrays[0])
+    first[:, 1] = 0.0  # value 1 is impossible there
+    state = tnkit.MPS.from_arrays([a * scale for a in (first, *psi.arrays[1:])])
+    samples = np.random.default_rng(1).integers(0, 2, (5000, 6))
+    here = log_likelihood(state, samples)
+    with count_transfers() as transfers:
+        there = log_likelihood(placed(state, on("cpu")), on("cpu")(samples))
+    chunks = 2
+    reads = ["tolist", "numpy"] * chunks  # the CPU sorts with NumPy; elsewhere that is no transfer
+    assert sorted(transfers)[-2 * chunks :] == sorted(reads)
+    assert len(transfers) <= 2 * chunks + 2 * len(psi)  # the norm of a state without a gauge
+    assert np.isneginf(here).any()
+    np.testing.assert_allclose(np.asarray(there), here, atol=1e-10)
 
 
 @pytest.mark.parametrize("method", ["two-site", "one-site", "all-site"])

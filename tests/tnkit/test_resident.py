@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tnkit
@@ -38,6 +38,7 @@ rules = st.builds(
 )
 
 
+@example([1.0, 0.5, 0.5], Truncation(cutoff=0.3111), "right", 0)  # a pair is not parted
 @given(spectra, rules, st.sampled_from(["left", "right"]), st.integers(0, 3))
 def test_a_device_keeps_what_the_host_keeps(
     values: list[float], rule: Truncation, side: Any, more: int

@@ -17,8 +17,6 @@ import torch
 
 __all__ = ["log_norms", "log_squares", "paired"]
 
-_TINY = 1e-37
-
 
 def paired(
     arrays: Sequence[torch.Tensor], samples: torch.Tensor
@@ -145,11 +143,16 @@ def _ahead(
             kept.append(vectors)
         vectors = _step(vectors, array, order.slices[k])
         torch.linalg.vector_norm(vectors, dim=1, out=norms[k])
-        vectors /= norms[k].clamp_min(_TINY)[:, None]
+        vectors /= _nonzero(norms[k])[:, None]
         if k + 1 < len(arrays):
             vectors = vectors.index_select(0, order.to_next[k])
     logs = 2.0 * norms.double().log().gather(1, order.inverse).sum(dim=0)
-    return logs, _Ahead(order, kept, norms.clamp_min_(_TINY), vectors)
+    return logs, _Ahead(order, kept, _nonzero(norms), vectors)
+
+
+def _nonzero(norms: torch.Tensor) -> torch.Tensor:
+    """Return the norms with one in place of zero: a vector that is zero stays zero."""
+    return torch.where(norms == 0.0, 1.0, norms)
 
 
 def _between(ahead: _Ahead, arrays: Sequence[torch.Tensor], first: int, every: int) -> Any:
