@@ -158,10 +158,10 @@ def _wanted(values: Array, truncation: Truncation, noise: float) -> Array:
         places = xp.arange(1, count, device=device(values))
         parted = relative[:-1] - relative[1:] > SAME_MULTIPLET * relative[:-1]
         ends = xp.where(parted & (places >= by_weight), places, count)
-        whole = xp.minimum(by_weight, xp.asarray(count, device=device(values)))
         if count > 1:  # to the end of the multiplet that the cut would part
-            whole = xp.where((by_weight > 0) & (by_weight < count), xp.min(ends), whole)
-        kept = xp.minimum(kept, whole)
+            whole = xp.clip(xp.min(ends), None, count)
+            by_weight = xp.where((by_weight > 0) & (by_weight < count), whole, by_weight)
+        kept = xp.minimum(kept, by_weight)
     return xp.clip(kept, min(truncation.min_bond, count), None)
 
 

@@ -15,6 +15,8 @@ __all__ = ["count_transfers"]
 
 # reads of a whole CPU tensor, which the dispatcher below never sees
 _READS = {"numpy", "__array__", "tolist", "__dlpack__"}
+# tensors made from what the host holds
+_MAKERS = {"asarray", "as_tensor", "tensor", "from_numpy"}
 # operations whose result, or whose result's size, depends on values
 _WAITS = {
     "aten::_local_scalar_dense",
@@ -36,7 +38,8 @@ def count_transfers() -> Iterator[list[str]]:
     """Yield a list that gets the name of every transfer between host and device while inside.
 
     Counted: values read (`item`, `tolist`, `numpy`, `bool`), sizes that depend on values
-    (`nonzero`, a mask as an index), and copies from one device to another. What a kernel does
+    (`nonzero`, a mask as an index), tensors made from numbers of the host (`asarray`, `tensor`),
+    and copies from one device to another. What a kernel does
     inside, such as a status that a CUDA factorisation reads back, is not seen. Needs torch.
 
     >>> import torch
@@ -56,7 +59,9 @@ def count_transfers() -> Iterator[list[str]]:
             self, function: Any, kinds: Any, args: Any = (), named: Any = None
         ) -> Any:
             name = getattr(function, "__name__", "")
-            if name in _READS and args[0].device.type == "cpu" and _place(args[0]) not in arrived:
+            made = name in _MAKERS and args and not isinstance(args[0], torch.Tensor)
+            read = name in _READS and args[0].device.type == "cpu"
+            if made or (read and _place(args[0]) not in arrived):
                 found.append(name)
             return function(*args, **(named or {}))
 
