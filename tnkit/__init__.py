@@ -30,7 +30,7 @@ from tnkit.build.qsim import read_qsim
 from tnkit.build.ring import ring, ring_expectation, ring_inner, ring_log_norm
 from tnkit.build.shapes import mera_network, mera_positions, peps_network
 from tnkit.build.uai import read_uai_evidence, uai_network
-from tnkit.checking import checked
+from tnkit.checking import checked, out_of_memory
 from tnkit.contraction import contract, contract_scaled, einsum
 from tnkit.deprecation import deprecated
 from tnkit.drawing import draw, isometric_legs
@@ -286,6 +286,7 @@ __all__ = [
     "one_site",
     "open_zipper",
     "orthonormality_errors",
+    "out_of_memory",
     "pair_network",
     "pause",
     "peps_network",

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import numbers
 import reprlib
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from tnkit.errors import ArgumentError, ArgumentTypeError, MemoryLimitError
 
-__all__ = ["check_memory", "checked", "random_generator", "shown"]
+__all__ = ["check_memory", "checked", "out_of_memory", "random_generator", "shown"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,7 +39,8 @@ def checked(function: F) -> F:
 
     A class, or a union of classes, is checked; numbers are those of `numbers` and NumPy's, and a
     bool is none; what a sequence or a mapping holds, and `Any`, are left to the function. Raises
-    `ArgumentTypeError`. Costs 0.2 to 0.4 microseconds a call: types that passed once are known.
+    `ArgumentTypeError`, and `MemoryLimitError` where a device refuses memory. Costs 0.2 to 0.4
+    microseconds a call: types that passed once are known.
 
     >>> @checked
     ... def double(x: float) -> float:
@@ -53,6 +55,7 @@ def checked(function: F) -> F:
     rules: dict[str, _Rule] = {}
     seen: set[Any] = set()  # types of arguments that passed: in one line, or by keyword
     learn = functools.partial(_learn, function, rules)
+    refused, refusal = _is_refusal, _refusal  # the wrapper sees another module's names
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         kinds = (*map(type, args),)
@@ -62,7 +65,12 @@ def checked(function: F) -> F:
             for item in kwargs.items():
                 if (item[0], type(item[1])) not in seen and learn((), *item):
                     seen.add((item[0], type(item[1])))
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except RuntimeError as error:
+            if not refused(error):
+                raise
+            raise refusal(error, function.__name__, "ask for less") from error
 
     # in the function's own module: doctest takes what lives elsewhere for imported, and skips it
     own = types.FunctionType(
@@ -161,6 +169,39 @@ def random_generator(seed: int | np.random.Generator | None) -> np.random.Genera
         raise ArgumentError(
             f"seed must be a whole number from 0 up, a NumPy Generator or None, got {shown(seed)}"
         ) from None
+
+
+@contextlib.contextmanager
+def out_of_memory(what: str, advice: str) -> Iterator[None]:
+    """Raise `MemoryLimitError`, naming `what` and the `advice`, where memory is refused inside.
+
+    Of whatever library and device: torch raises a RuntimeError of its own on CUDA and another on
+    the CPU, NumPy a MemoryError.
+
+    >>> with out_of_memory("bond 400", "take 300"):
+    ...     raise MemoryError("asked for 9 GiB")
+    Traceback (most recent call last):
+        ...
+    tnkit.errors.MemoryLimitError: bond 400 does not fit into memory (asked for 9 GiB); take 300
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_refusal(error):
+            raise
+        raise _refusal(error, what, advice) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return not isinstance(error, MemoryLimitError)
+    known = type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError")
+    return known or "can't allocate memory" in str(error)
+
+
+def _refusal(error: Exception, what: str, advice: str) -> MemoryLimitError:
+    reason = str(error).strip().partition("\n")[0].removesuffix(".")
+    return MemoryLimitError(f"{what} does not fit into memory ({reason}); {advice}")
 
 
 def check_memory(needed: float, memory_limit: float | None, what: str) -> None:

@@ -67,7 +67,7 @@ class ConvergenceError(TnkitError, ArithmeticError):
 
 
 class MemoryLimitError(TnkitError, MemoryError):
-    """The operation would exceed the memory limit; raised before anything is allocated."""
+    """The operation would exceed the memory limit, or the device has refused what it asked for."""
 
 
 class FormatError(TnkitError, ValueError):

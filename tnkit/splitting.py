@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod, sqrt
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from tnkit import resident
 from tnkit.arrays import (
     Array,
     adjoint,
@@ -41,14 +42,15 @@ Absorb = Literal["left", "right", "both", "none"]
 class MatrixSplit:
     """left (m, k) @ right (k, n) is the matrix, up to the discarded weight.
 
-    values: (k,) the kept singular values, None for qr and lq. discarded_weight: sum of the
-    dropped squared singular values over the sum of all, 0.0 where nothing was dropped.
+    values: (k,) the kept singular values, None for qr, lq and subspace. discarded_weight: sum of
+    the dropped squared singular values over the sum of all, 0.0 where nothing was dropped; a 0-d
+    array where nothing is to wait for a device (see `split_matrix`).
     """
 
     left: Array
     right: Array
     values: Array | None
-    discarded_weight: float
+    discarded_weight: Any
 
 
 @checked
@@ -66,11 +68,17 @@ def split_matrix(
         needed Gram matrix, computed in float64; two to three times faster, the isometry is
         accurate to rounding, but values below 1e-8 s_0 (1e-4 of the weight's square root) are
         noise: exact for float32 matrices, a fast approximation for float64 ones.
-        "qr" and "lq": no truncation.
+        "subspace": orthogonal iteration, products and QR only, for a device that shall not be asked
+        anything; needs a static `truncation`, which it keeps to near the best weight, and gives no
+        values. "qr" and "lq": no truncation.
     absorb
         Which side takes the singular values. "right" leaves `left` an isometry, "left" leaves
         `right` one, "both" takes square roots, "none" returns both isometries. qr needs "right",
-        lq "left", gram "left" or "right".
+        lq "left", gram and subspace "left" or "right".
+
+    Arrays on a device stay there: "gram" takes one transfer, of the rank and weight, and none where
+    `truncation` is static; the discarded weight is then a 0-d array that float() reads, NaN where
+    the matrix held one, as it is for "subspace" in any library.
 
     Raises `NonFiniteError`, `ConvergenceError`, `ArgumentError`. Cost O(m n min(m, n)).
 
@@ -82,8 +90,14 @@ def split_matrix(
     numbers = not isinstance(matrix, np.ndarray) or matrix.dtype.kind in "fc"
     if len(getattr(matrix, "shape", ())) != 2 or not numbers:
         raise ArgumentTypeError(f"expected a matrix of floats, two axes, got {shown(matrix)}")
-    if method == "gram":
-        return _gram(matrix, truncation, absorb)
+    if method in ("gram", "subspace"):
+        if absorb not in ("left", "right"):
+            raise ArgumentError(f"method={method!r} needs absorb='left' or 'right', got {absorb!r}")
+        if method == "subspace":
+            return MatrixSplit(*resident.subspace(matrix, truncation, absorb))
+        if isinstance(matrix, np.ndarray) or needs_gradient(matrix):
+            return _gram(matrix, truncation, absorb)
+        return MatrixSplit(*resident.gram(matrix, truncation, absorb))
     if method == "svd":
         u, s, vh = svd(matrix)
         kept, weight = _kept(s, truncation, eps(matrix))
@@ -116,7 +130,7 @@ def split_matrix(
         return MatrixSplit(adjoint(r), adjoint(q), None, 0.0)
     raise ArgumentError(
         f"method={method!r} with absorb={absorb!r} is not offered; "
-        "use svd with any, gram with left or right, qr with right, lq with left"
+        "use svd with any, gram or subspace with left or right, qr with right, lq with left"
     )
 
 
@@ -125,8 +139,6 @@ def _kept(values: Array, truncation: Truncation, noise: float) -> tuple[int, flo
 
 
 def _gram(matrix: Array, truncation: Truncation, absorb: Absorb) -> MatrixSplit:
-    if absorb not in ("left", "right"):
-        raise ArgumentError(f"method='gram' needs absorb='left' or 'right', got {absorb!r}")
     xp = namespace(matrix)
     scale = 1.0
     if eps(matrix) > 1e-10:  # squares of a single-precision spectrum need double precision
@@ -182,6 +194,8 @@ def split(
         "svd": exact to rounding. "gram": faster, blind to values below 1e-8 of the largest (see
         `split_matrix`). "rsvd": randomised (Halko, Martinsson and Tropp, SIAM Rev. 53, 217, 2011),
         for a max_bond far below the full rank; its discarded weight is measured, not estimated.
+        "subspace": the same by products and QR alone, a fixed number of values kept and none read
+        back from a device.
         "eigh": of a Hermitian matrix, the values largest in magnitude kept. "qr": left an isometry,
         right upper triangular. "lq": left lower triangular, right an isometry. "rq": the same with
         an upper triangle. "polar": an isometry and a positive matrix, the bond as large as the
@@ -230,7 +244,7 @@ def split(
     matrix = reshape(array, (prod(rows), prod(columns)))
     if 0 in matrix.shape:
         found = _empty(matrix)
-    elif method in ("svd", "gram", "qr", "lq"):
+    elif method in ("svd", "gram", "subspace", "qr", "lq"):
         _no_truncation(method, truncation)
         found = split_matrix(matrix, truncation, method=method, absorb=side)
     else:
@@ -355,4 +369,4 @@ _MORE: dict[str, Callable[[Array, Truncation, Absorb, int], MatrixSplit]] = {
     "eigh": _eigh,
     "rsvd": _rsvd,
 }
-METHODS = ("svd", "gram", "rsvd", "eigh", "qr", "lq", "rq", "polar")
+METHODS = ("svd", "gram", "rsvd", "subspace", "eigh", "qr", "lq", "rq", "polar")

@@ -35,6 +35,7 @@ from tnkit.mps.overlap import log_norm
 from tnkit.mps.state import MPS, Gauge
 from tnkit.network import TensorNetwork
 from tnkit.tensor import Tensor
+from tnkit.transfers import count_transfers
 
 __all__ = [
     "BACKENDS",
@@ -43,6 +44,7 @@ __all__ = [
     "assert_canonical",
     "assert_same_state",
     "backend",
+    "count_transfers",
     "dense",
     "indices",
     "networks",

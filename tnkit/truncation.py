@@ -13,7 +13,8 @@ from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 
 __all__ = ["EXACT", "Truncation"]
 
-_SAME_MULTIPLET = 1e-10
+SAME_MULTIPLET = 1e-10
+"""Values whose relative gap is below this are one multiplet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=False)
@@ -112,7 +113,7 @@ class Truncation:
             while (
                 0 < by_weight < len(relative)
                 and relative[by_weight - 1] - relative[by_weight]
-                <= _SAME_MULTIPLET * relative[by_weight - 1]
+                <= SAME_MULTIPLET * relative[by_weight - 1]
             ):
                 by_weight += 1
             kept = min(kept, by_weight)

@@ -54,13 +54,22 @@ def dense(arrays: Any) -> Any:
     return psi.squeeze(0).squeeze(-1)
 
 
-@given(chains(), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_values_and_gradients_are_autograds(case: Any, batch: int, seed: int) -> None:
+@given(
+    chains(),
+    st.integers(1, 40),
+    st.sampled_from([None, 1, 2, 3]),
+    st.sampled_from([12, 40]),
+    st.integers(0, 2**32 - 1),
+)
+def test_values_and_gradients_are_autograds(
+    case: Any, batch: int, every: int | None, n: int, seed: int
+) -> None:
+    """In one batch or several, sites paired (40 samples) or not, vectors kept or made again."""
     arrays, support, order = case
     rng = np.random.default_rng(seed)
-    samples = torch.tensor(support[rng.integers(0, len(support), 12)])
-    weights = torch.tensor(rng.standard_normal(12))
-    module = module_of(arrays, order=order, batch=batch)
+    samples = torch.tensor(support[rng.integers(0, len(support), n)])
+    weights = torch.tensor(rng.standard_normal(n))
+    module = module_of(arrays, order=order, batch=batch, every=every)
     (module(samples) * weights).sum().backward()
 
     leaves = [a.clone().requires_grad_() for a in arrays]
@@ -108,11 +117,38 @@ def test_five_hundred_sites_neither_overflow_nor_vanish(scale: float) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
 
 
-def test_the_memory_of_a_step_does_not_grow_with_samples_times_bond_squared() -> None:
-    """Saved for backward: the samples and arrays themselves, and a matrix a site for the norm."""
-    length, bond, n = 30, 8, 500
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_long_chains_have_autograds_gradient(dtype: Any) -> None:
+    """A chain of 40 sites at bond 6, 200 samples, against autograd through every product."""
+    rng = np.random.default_rng(0)
+    psi = tnkit.random_mps(40, bond_dim=6, dtype=str(dtype).rpartition(".")[2], seed=1)
+    arrays = [torch.tensor(np.array(a)) for a in psi.arrays]
+    samples = torch.tensor(rng.integers(0, 2, (200, 40)))
+    module = module_of(arrays)
+    (-module(samples).mean()).backward()
+
+    leaves = [a.clone().requires_grad_() for a in arrays]
+    left = torch.ones((200, 1), dtype=dtype)
+    norm = torch.ones((1, 1), dtype=dtype)
+    for k, array in enumerate(leaves):
+        left = torch.einsum("nl,nlr->nr", left, array.permute(1, 0, 2)[samples[:, k]])
+        norm = torch.einsum("ab,adc,bde->ce", norm, array, array.conj())
+    nll = -(torch.log(left.abs() ** 2).mean() - torch.log(norm.real.squeeze()))
+    nll.backward()
+    np.testing.assert_allclose(-module(samples).mean().item(), nll.item(), rtol=1e-12)
+    for ours, theirs in zip(module.arrays, leaves, strict=True):
+        scale = float(theirs.grad.abs().max())
+        np.testing.assert_allclose(ours.grad / scale, theirs.grad / scale, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch", [50, 1000])
+def test_the_memory_of_a_step_grows_with_the_root_of_the_sites(batch: int) -> None:
+    """Kept for backward: the samples, the arrays once as they are and twice as pairs (for psi and
+    for the norm), a matrix a pair, and of a single batch's vectors one in sqrt(sites).
+    """
+    length, bond, n = 100, 8, 500
     psi = tnkit.random_mps(length, bond_dim=bond, dtype="float32", seed=0)
-    module = module_of([torch.tensor(np.array(a)) for a in psi.arrays], batch=50)
+    module = module_of([torch.tensor(np.array(a)) for a in psi.arrays], batch=batch)
     samples = torch.tensor(np.random.default_rng(0).integers(0, 2, (n, length)))
     saved: list[int] = []
     with torch.autograd.graph.saved_tensors_hooks(
@@ -120,8 +156,22 @@ def test_the_memory_of_a_step_does_not_grow_with_samples_times_bond_squared() ->
     ):
         nll = -module(samples).mean()
     numbers = sum(a.numel() for a in module.arrays)
-    assert sum(saved) <= 3 * numbers + samples.numel() + 10 * n
+    of_samples = samples.numel() + 20 * n
+    assert sum(saved) <= 4 * numbers + of_samples + (batch >= n) * 8 * n * bond
     nll.backward()
+
+
+@pytest.mark.parametrize("value", [-1, 2, 7])
+def test_values_no_feature_takes_are_refused(value: int) -> None:
+    module = module_of(tnkit.random_mps(4, bond_dim=2, seed=0).arrays)
+    with pytest.raises(tnkit.ArgumentError, match=f"{value}.* take 0 to 1"):
+        module(torch.tensor([[0, 1, value, 0]]))
+
+
+def test_a_random_start_is_made_for_any_length() -> None:
+    settings = Settings(method="all-site", max_bond=3)
+    psi = start_state(np.zeros((1, 784), dtype=int), (2,) * 784, settings, np.random.default_rng(0))
+    assert max(psi.bond_dims) == 3
 
 
 def run(settings: Settings, **more: Any) -> Checkpoint:

@@ -19,6 +19,7 @@ TABLE = {
     "svd": ("left", "right", "both", "none"),
     "gram": ("left", "right"),
     "rsvd": ("left", "right", "both", "none"),
+    "subspace": ("left", "right"),
     "eigh": ("left", "right", "none"),
     "qr": ("right",),
     "lq": ("left",),
@@ -35,6 +36,8 @@ def random(shape: tuple[int, ...], seed: int, *, cplx: bool = False) -> Any:
 
 
 def limit(method: str) -> Truncation:
+    if method == "subspace":
+        return Truncation(static=True)
     return Truncation(max_bond=12) if method == "rsvd" else Truncation()
 
 
@@ -89,16 +92,19 @@ def test_triangles_and_polar_factors_are_what_they_say() -> None:
 @given(
     seed=st.integers(0, 2**16),
     bond=st.integers(1, 6),
-    method=st.sampled_from(["svd", "rsvd", "gram"]),
+    method=st.sampled_from(["svd", "rsvd", "gram", "subspace"]),
 )
 def test_the_weight_is_what_is_missing(seed: int, bond: int, method: str) -> None:
     tensor = Tensor(random((6, 7), seed), ["a", "b"])
-    found = split(tensor, ["a"], method, Truncation(max_bond=bond))
+    static = method == "subspace"
+    found = split(tensor, ["a"], method, Truncation(max_bond=bond, static=static))
     missing = (found.left @ found.right - tensor).norm().item() ** 2 / tensor.norm().item() ** 2
     assert found.discarded_weight == pytest.approx(missing, rel=1e-6, abs=1e-14)
     values = np.linalg.svd(tensor.to_numpy(), compute_uv=False)
     best = float(np.sum(values[bond:] ** 2) / np.sum(values**2))
-    assert missing == pytest.approx(best, rel=1e-6 if method != "rsvd" else 0.2, abs=1e-14)
+    assert missing == pytest.approx(
+        best, rel=0.2 if method in ("rsvd", "subspace") else 1e-6, abs=1e-14
+    )
 
 
 def test_eigh_keeps_the_largest_in_magnitude() -> None:
@@ -128,6 +134,7 @@ WRONG = {
     "side": (lambda: split(A, ["a"], "qr", absorb="left"), "is not offered"),
     "truncated qr": (lambda: split(A, ["a"], "qr", Truncation(max_bond=1)), "cannot truncate"),
     "truncation": (lambda: split(A, ["a"], truncation=3), "must be a Truncation"),  # type: ignore[arg-type]
+    "subspace": (lambda: split(A, ["a"], "subspace"), "keeps a fixed number"),
     "rsvd": (lambda: split(A, ["a"], "rsvd"), "needs a Truncation with max_bond"),
     "eigh shape": (lambda: split(A, ["a"], "eigh"), "square matrix, got 2 x 3"),
     "eigh": (

@@ -34,7 +34,7 @@ class SweepRecord(NamedTuple):
         return SweepRecord(
             info.loss,
             max(self.max_bond, info.kept),
-            max(self.discarded_weight, info.discarded_weight),
+            max(self.discarded_weight, float(info.discarded_weight)),
             self.seconds + info.seconds,
             self.moves + 1,
         )

@@ -146,14 +146,16 @@ class StepInfo:
     """What one step did.
 
     loss: of the whole state before the step (an energy, a mean NLL in nats). discarded_weight:
-    relative, sum of dropped squared singular values over all. seconds: wall time of the step.
+    relative, sum of dropped squared singular values over all. seconds: wall time of the step. On a
+    device loss and, with a static truncation, discarded_weight may be 0-d arrays there: float()
+    waits for the device, so read them seldom.
     """
 
     bond: int
     rightwards: bool
-    loss: float
+    loss: Any
     kept: int
-    discarded_weight: float
+    discarded_weight: Any
     seconds: float = 0.0
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "PairSlice",
     "SampleVectors",
     "absorb_site",
+    "at_least",
     "bond_orders",
     "chosen_pairs",
     "log_amplitudes",
@@ -153,13 +154,23 @@ def absorb_site(
         for _, value, start, stop in order.pairs:
             xp.matmul(vectors[start:stop], array[:, value, :].T, out=out[start:stop])
     # a vector that is exactly zero stays zero with a very small log instead of giving NaN
-    norms = xp.maximum(row_norms(out), _SMALLEST)
+    norms = at_least(row_norms(out), _SMALLEST)
     out /= norms[:, None]
     logs = logs + xp.log(norms)
     gather = order.to_next if rightwards else order.to_previous
     if gather is None:
         return SampleVectors(out, logs)
     return SampleVectors(xp.take(out, gather, axis=0), xp.take(logs, gather, axis=0))
+
+
+def at_least(array: Array, least: float) -> Array:
+    """Return max(array, least) of each element; the number travels with the call to a device.
+
+    A maximum would make it an array there first, a transfer at every call.
+    """
+    if isinstance(array, np.ndarray | np.generic):
+        return np.maximum(array, least)
+    return namespace(array).clip(array, least, None)
 
 
 def row_norms(rows: Array) -> Array:

@@ -52,7 +52,8 @@ class Answers:
 
     def sample(self, n_samples: int = 1, random_state: int | None = None) -> Samples:
         """Draw `n_samples` independent samples (sample, feature) from p, exactly."""
-        return self._fitted().sample(n_samples, self._rng(random_state))
+        _, place = resolve_device(self.device)
+        return self._fitted().sample(n_samples, self._rng(random_state), place)
 
     def log_marginal(self, X: Any, known: Any) -> npt.NDArray[np.float64]:
         """Return ln p(known features) of every row, in nats; all others are summed over exactly.

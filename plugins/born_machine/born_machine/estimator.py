@@ -62,7 +62,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     max_bond, sweeps, learning_rate, value_cutoff, cutoff, steps, patience, tolerance, start, dtype,
     method, expand, optimizer, batch_size, batch_per, backtracks, rollback, bond_penalty,
-    entropy_bonus, noise
+    entropy_bonus, noise, longest, static, split, tf32
         How to train: see `born_machine.settings.Settings`; five of them may be schedules, a
         number, a sequence or a function of the sweep. With validation data, training stops by the
         validation NLL and the best sweep's state is kept; else by the training NLL. start may
@@ -142,6 +142,10 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         bond_penalty: float = 0.0,
         entropy_bonus: float = 0.0,
         noise: Schedule = 0.0,
+        longest: float = 1.0,
+        static: bool = False,
+        split: str = "auto",
+        tf32: bool = False,
         n_machines: int = 1,
         mixture_weights: str = "uniform",
         image_shape: tuple[int, int] | None = None,
@@ -173,6 +177,10 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.bond_penalty = bond_penalty
         self.entropy_bonus = entropy_bonus
         self.noise = noise
+        self.longest = longest
+        self.static = static
+        self.split = split
+        self.tf32 = tf32
         self.n_machines = n_machines
         self.mixture_weights = mixture_weights
         self.image_shape = image_shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from born_machine.amplitude import PairSlice
+from born_machine.amplitude import PairSlice, at_least
 from tnkit import namespace
 
 __all__ = ["two_site_gradient"]
@@ -37,7 +37,7 @@ def two_site_gradient(
     magnitude = xp.abs(psi)
     square = magnitude * magnitude
     if floor > 0.0:
-        square = xp.maximum(square, floor * floor)
+        square = at_least(square, floor * floor)
     pull = psi * (2.0 / left.shape[0]) / square  # the conjugate of 2 / (N psi)
     weighted = right.conj() * pull[:, None]
     gradient = block * -2.0

@@ -16,6 +16,8 @@ __all__ = ["log_likelihood", "negative_log_likelihood", "standard_error"]
 Array: TypeAlias = Any
 Samples: TypeAlias = npt.NDArray[np.integer[Any]]
 
+_CHUNK = 4096
+
 
 def log_likelihood(state: MPS, samples: Array) -> Array:
     """Return ln p(x) = 2 ln |psi(x)| - ln Z of every sample, in nats; -inf where p(x) = 0.
@@ -23,7 +25,13 @@ def log_likelihood(state: MPS, samples: Array) -> Array:
     samples: (sample, site) integers in the site order of `state`, on its library and device.
     ln Z = 2 log_norm(state): one local norm where the state is canonical.
     """
-    return 2.0 * (state.log_scale + log_amplitudes(state.arrays, samples)) - 2.0 * log_norm(state)
+    if isinstance(samples, np.ndarray):
+        squares = 2.0 * log_amplitudes(state.arrays, samples)
+    else:
+        from born_machine.logpsi import log_squares  # torch's arrays, so torch is here
+
+        squares = log_squares(samples, state.arrays, batch=_CHUNK)
+    return squares + 2.0 * (state.log_scale - log_norm(state))
 
 
 def negative_log_likelihood(state: MPS, samples: Array) -> float:

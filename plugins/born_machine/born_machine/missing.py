@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from born_machine.amplitude import bond_orders
+from born_machine.amplitude import at_least, bond_orders
 from born_machine.problem import Environment, LikelihoodProblem, edge_sum, grow_sum, penalties
 from born_machine.update import Evaluate, StepRule, improve
 from tnkit import Move, namespace
@@ -109,7 +109,7 @@ class GapProblem:
             rows = self._rows((column == value) | (column < 0))
             turn = array[:, value, :].T if rightwards else array[:, value, :]
             out[rows] += turn @ matrices[rows] @ turn.conj().T
-        traces = xp.maximum(xp.real(xp.linalg.trace(out)), 1e-37)
+        traces = at_least(xp.real(xp.linalg.trace(out)), 1e-37)
         return GapEnvironment(
             out / traces[:, None, None],
             environment.logs + xp.log(xp.astype(traces, xp.float64)),
@@ -189,7 +189,7 @@ class GapProblem:
             p, gradient = marginal_gradient(
                 candidate, lefts, rights, values[chosen], floor=self.rule.floor
             )
-            wide = xp.astype(xp.maximum(p, 1e-37), xp.float64)
+            wide = xp.astype(at_least(p, 1e-37), xp.float64)
             loss = -xp.mean(xp.log(wide) + logs)
             if other is None:
                 return loss, gradient
@@ -255,6 +255,6 @@ def marginal_gradient(
                 found[rows] += xp.real(xp.sum(pull * matrix.conj(), axis=(1, 2)))
                 parts.append((v, w, rows, pull))
         for v, w, rows, pull in parts:
-            weight = (2.0 / n) / xp.maximum(found[rows], max(floor * floor, 1e-37))
+            weight = (2.0 / n) / at_least(found[rows], max(floor * floor, 1e-37))
             gradient[:, v, w, :] += xp.sum(pull * weight[:, None, None], axis=0)
     return found, gradient

@@ -16,7 +16,7 @@ from born_machine.inputs import MISSING
 from born_machine.mixing import WEIGHTS
 from born_machine.ordering import ORDERS
 from born_machine.run import MADE_WITH, SOURCE
-from born_machine.settings import METHODS
+from born_machine.settings import METHODS, SPLIT_METHODS
 from tnkit import ArgumentError
 
 __all__ = ["PARAMETERS", "parse"]
@@ -206,6 +206,10 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     add("bond_penalty", float, "weight of the entanglement at a bond", metavar="W")
     add("entropy_bonus", float, "weight of the entropy of p", metavar="W")
     add("noise", _schedule(float), "random step at each bond" + several, metavar="S")
+    add("longest", float, "gradient steps are cut to this length", metavar="L")
+    add("static", _truth, "keep the smallest values too: bonds of full size", metavar="TRUE")
+    add("split", str, "how a block is split; auto goes by the device", choices=SPLIT_METHODS)
+    add("tf32", _truth, "let CUDA round float32 products to 10 bits", metavar="TRUE")
     add("missing", str, "NaN and -1", choices=MISSING)
     add("validation_fraction", _fraction, "share held out", metavar="F")
     add("levels", int, "values a feature takes, if more than the data shows", metavar="D")
@@ -224,6 +228,12 @@ def _schedule(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
     read.__name__ = kind.__name__  # named in argparse's messages
     return read
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
+    return text.lower() == "true"
 
 
 def _shape(text: str) -> tuple[int, int]:

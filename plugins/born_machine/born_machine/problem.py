@@ -12,6 +12,7 @@ from born_machine.amplitude import (
     PairSlice,
     SampleVectors,
     absorb_site,
+    at_least,
     chosen_pairs,
 )
 from born_machine.gradient import two_site_gradient
@@ -122,7 +123,7 @@ class LikelihoodProblem:
         for p, q, start, stop in pairs:
             l, r = before[start:stop], after[start:stop]
             psi = xp.sum(((l @ first[:, p, :]) @ second[:, q, :]) * r, axis=1)
-            square = xp.maximum(xp.abs(psi) ** 2, self.rule.floor**2)
+            square = at_least(xp.abs(psi) ** 2, self.rule.floor**2)
             pull = (psi / square)[:, None]
             if move.rightwards:
                 out[:, q, :] += (l.conj() @ mixed[p, ...]).T @ (r.conj() * pull)
@@ -166,7 +167,7 @@ class LikelihoodProblem:
         def evaluate(block: Array) -> tuple[Array, Array]:
             xp = namespace(block)
             magnitude, gradient = two_site_gradient(block, before, after, pairs, floor=rule.floor)
-            logs = xp.log(xp.maximum(magnitude, 1e-37)) + before_logs + after_logs
+            logs = xp.log(at_least(magnitude, 1e-37)) + before_logs + after_logs
             return -2.0 * xp.mean(logs, dtype=xp.float64), gradient
 
         return evaluate
@@ -199,7 +200,7 @@ def grow_sum(total: Array | None, array: Array, *, rightwards: bool) -> Array | 
     xp = namespace(array)
     matrix = xp.sum(array, axis=1)
     out = total @ matrix if rightwards else matrix @ total
-    return out / xp.maximum(xp.linalg.vector_norm(out), 1e-37)
+    return out / at_least(xp.linalg.vector_norm(out), 1e-37)
 
 
 def _minus_log_sum(block: Array, left: Array, right: Array) -> tuple[Array, Array]:
@@ -208,5 +209,5 @@ def _minus_log_sum(block: Array, left: Array, right: Array) -> tuple[Array, Arra
     outer = left[:, None, None, None].conj() * right.conj()
     whole = xp.broadcast_to(outer, block.shape)
     z = xp.sum(whole.conj() * block)
-    square = xp.maximum(xp.abs(z) ** 2, 1e-16)
+    square = at_least(xp.abs(z) ** 2, 1e-16)
     return -xp.log(square), whole * (2.0 * z / square) - block * 2.0

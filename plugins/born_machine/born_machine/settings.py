@@ -11,12 +11,21 @@ import numpy as np
 
 from tnkit import ArgumentError, Truncation
 
-__all__ = ["METHODS", "Schedule", "Settings", "SweepSettings", "at_sweep", "plain_schedule"]
+__all__ = [
+    "METHODS",
+    "SPLIT_METHODS",
+    "Schedule",
+    "Settings",
+    "SweepSettings",
+    "at_sweep",
+    "plain_schedule",
+]
 
 Schedule: TypeAlias = float | Sequence[float] | Callable[[int], float]
 """A number; or one a sweep, the last staying; or a function of the sweep, counted from 1."""
 
 METHODS = ("two-site", "one-site", "all-site")
+SPLIT_METHODS = ("auto", "gram", "svd", "subspace")
 _OF_BONDS = ("backtracks", "bond_penalty", "entropy_bonus")
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -57,8 +66,13 @@ class Settings:
     bond_penalty: weight of the Renyi-2 entanglement entropy at the bond, added to the NLL.
     entropy_bonus: weight of 2 ln |sum_x psi(x)|, the Renyi-1/2 entropy of p where psi is
     positive, taken off the NLL. noise: schedule, length of a random vector added to the block of
-    norm one after each step. seed: of batches, noise and augmentation; sweep k depends on the seed
-    and k alone.
+    norm one after each step. longest: a gradient step on the block of norm one is shortened to this
+    length where it is longer.
+    static: keep min(site bond, max_bond) values at every split, the smallest included, whatever the
+    cutoffs say: bonds start at their full size, and on a device nothing is read back at a bond.
+    split: "auto" takes `born_machine.devices.SPLITS`; or "gram", "svd", "subspace" (static
+    only). tf32: let CUDA multiply float32 matrices with 10 bits of mantissa.
+    seed: of batches, noise and augmentation; sweep k depends on the seed and k alone.
     """
 
     max_bond: Schedule = 50
@@ -81,6 +95,10 @@ class Settings:
     bond_penalty: float = 0.0
     entropy_bonus: float = 0.0
     noise: Schedule = 0.0
+    longest: float = 1.0
+    static: bool = False
+    split: str = "auto"
+    tf32: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -106,10 +124,18 @@ class Settings:
             ("dtype", DTYPES),
             ("method", METHODS),
             ("batch_per", ("sweep", "bond")),
+            ("split", SPLIT_METHODS),
         ):
             value = getattr(self, name)
             if value not in known:
                 raise ArgumentError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        for name in ("static", "tf32"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise ArgumentError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if not _number("longest", self.longest) > 0.0:
+            raise ArgumentError(f"longest must be above 0, got {self.longest!r}")
+        if self.split == "subspace" and not self.static:
+            raise ArgumentError("split='subspace' keeps a fixed number of values; add static=True")
         values = [self.at(sweep) for sweep in range(1, max(self.sweeps, 1) + 1)]
         if self.method == "all-site":
             knobs = {name: getattr(self, name) for name in _OF_BONDS}
@@ -132,6 +158,7 @@ class Settings:
             max_bond=bond,
             cutoff=at_sweep("cutoff", self.cutoff, sweep),
             value_cutoff=at_sweep("value_cutoff", self.value_cutoff, sweep),
+            static=bool(self.static),
         )
         return SweepSettings(truncation, rate, noise)
 

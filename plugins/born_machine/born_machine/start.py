@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import numpy as np
 
 from born_machine.data import Samples
@@ -51,8 +53,9 @@ def _spread_state(dims: tuple[int, ...], settings: Settings, rng: np.random.Gene
     random matrices would forget it after a few sites.
     """
     bond = settings.largest_bond
-    before, after = np.cumprod((1, *dims)), np.cumprod((1, *dims[::-1]))[::-1]
-    widths = [int(min(bond, a, b)) for a, b in zip(before, after, strict=True)]
+    before = list(accumulate(dims, lambda width, d: min(bond, width * d), initial=1))
+    after = list(accumulate(dims[::-1], lambda width, d: min(bond, width * d), initial=1))[::-1]
+    widths = [min(a, b) for a, b in zip(before, after, strict=True)]
     arrays = []
     for d, l, r in zip(dims, widths, widths[1:], strict=False):
         array = rng.uniform(0.0, 0.2, (l, d, r)) + np.eye(l, r)[:, None, :]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from born_machine.amplitude import bond_orders
 from born_machine.data import Samples
+from born_machine.devices import chosen_split
 from born_machine.missing import GapProblem, gap_problem
 from born_machine.problem import LikelihoodProblem
 from born_machine.settings import Settings
@@ -19,6 +22,7 @@ from tnkit import (
     StepInfo,
     Zipper,
     close_zipper,
+    namespace,
     one_site,
     open_zipper,
     round_trip,
@@ -26,7 +30,17 @@ from tnkit import (
     two_site,
 )
 
-__all__ = ["BondSweeper", "Fuel", "Memory", "OnStep", "Place", "Sweeper", "on_host", "placed"]
+__all__ = [
+    "BondSweeper",
+    "Fuel",
+    "Memory",
+    "OnStep",
+    "Place",
+    "Sweeper",
+    "on_host",
+    "placed",
+    "read_back",
+]
 
 Place: TypeAlias = Callable[[Any], Any]
 OnStep: TypeAlias = Callable[[int, StepInfo], None]
@@ -91,6 +105,7 @@ class BondSweeper:
             bond_penalty=settings.bond_penalty,
             entropy_bonus=settings.entropy_bonus,
             noise=values.noise,
+            longest=settings.longest,
             batch_size=settings.batch_size if settings.batch_per == "bond" else None,
             rng=np.random.default_rng((settings.seed, number, 1)),
         )
@@ -106,11 +121,12 @@ class BondSweeper:
             self._open = None
             centre = len(state) - 1 if settings.method == "one-site" else state.centre or 0
             zipper = open_zipper(placed(state, self._place), problem, centre)
+        method = chosen_split(settings.split, zipper.centre, static=settings.static)
         width = 2
-        step = two_site(problem, values.truncation, method="gram")
+        step = two_site(problem, values.truncation, method=method)
         if settings.method == "one-site":
             width = 1
-            step = one_site(problem, values.truncation, expand=settings.expand, method="gram")
+            step = one_site(problem, values.truncation, expand=settings.expand, method=method)
         infos = []
         moves = round_trip(len(self._dims), width=width)
         for after, info in _of_sweep(number, sweep(zipper, step, moves)):
@@ -118,12 +134,43 @@ class BondSweeper:
             infos.append(info)
             if on_step is not None:
                 on_step(number, info)
+        infos = read_back(number, infos)
         state = on_host(close_zipper(zipper))
         if self._keep_open:
             self._open = (state, zipper)
         else:
             self._problem = self._samples = None
         return state, memory, infos
+
+
+def read_back(number: int, infos: Sequence[StepInfo]) -> list[StepInfo]:
+    """Return the infos with losses and weights as floats: all that a device holds in one transfer.
+
+    number: of their sweep. Raises `NonFiniteError` naming the first bond whose weight is none.
+    """
+    held = [v for info in infos for v in (info.loss, info.discarded_weight) if _is_held(v)]
+    if held:
+        xp = namespace(held[0])
+        numbers = iter(xp.stack([xp.astype(value, xp.float64) for value in held]).tolist())
+
+        def read(value: Any) -> Any:
+            return next(numbers) if _is_held(value) else value
+
+        infos = [
+            replace(info, loss=read(info.loss), discarded_weight=read(info.discarded_weight))
+            for info in infos
+        ]
+    for info in infos:
+        if math.isnan(info.discarded_weight):
+            raise NonFiniteError(
+                f"sweep {number}, bond {info.bond}: the block to split holds NaN or Inf; "
+                "lower the learning rate or use dtype='float64'"
+            )
+    return list(infos)
+
+
+def _is_held(value: Any) -> bool:
+    return not isinstance(value, float | np.generic | np.ndarray)
 
 
 def _of_sweep(

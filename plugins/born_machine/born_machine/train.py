@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +14,21 @@ import numpy.typing as npt
 
 from born_machine.checkpoint import Checkpoint, SweepRecord
 from born_machine.data import Samples
+from born_machine.devices import float32_products
 from born_machine.likelihood import log_likelihood
 from born_machine.observables import log_marginals
 from born_machine.settings import Settings
 from born_machine.start import start_state
 from born_machine.sweeper import BondSweeper, OnStep, Place, Sweeper
-from tnkit import MPS, ArgumentError, NonFiniteError, StepInfo, canonicalize, normalize
+from tnkit import (
+    MPS,
+    ArgumentError,
+    NonFiniteError,
+    StepInfo,
+    canonicalize,
+    normalize,
+    out_of_memory,
+)
 
 __all__ = ["Augment", "Scorer", "Settings", "SweepFuel", "checkpoints", "start_state", "train"]
 
@@ -91,7 +101,8 @@ def checkpoints(
     if isinstance(start, Checkpoint):
         checkpoint = start
     else:
-        first = _record(start, scorer, 0, [], 0.0)
+        with _limits(scorer, settings, "scoring"):
+            first = _record(start, scorer, 0, [], 0.0)
         checkpoint = Checkpoint(start, start, 0, (first,))
         yield checkpoint
     while not finished(checkpoint, settings):
@@ -100,10 +111,11 @@ def checkpoints(
         scale = 1.0 if settings.rollback is None else settings.rollback**rises
         began = time.perf_counter()
         try:
-            state, memory, infos = sweeper(
-                checkpoint.state, checkpoint.memory, number, scale, on_step
-            )
-            record = _record(state, scorer, number, infos, time.perf_counter() - began)
+            with _limits(scorer, settings, f"sweep {number}"):
+                state, memory, infos = sweeper(
+                    checkpoint.state, checkpoint.memory, number, scale, on_step
+                )
+                record = _record(state, scorer, number, infos, time.perf_counter() - began)
         except NonFiniteError as error:
             error.last_good = checkpoint
             raise
@@ -114,6 +126,19 @@ def checkpoints(
             state, memory = checkpoint.state, checkpoint.memory
         checkpoint = Checkpoint(state, best, best_sweep, (*checkpoint.history, record), memory)
         yield checkpoint
+
+
+@contextlib.contextmanager
+def _limits(scorer: Scorer, settings: Settings, what: str) -> Iterator[None]:
+    """Hold float32 products to what was asked for, and say what to change where memory is short."""
+    like = scorer.place(np.zeros(1))
+    advice = "lower max_bond, give a batch_size, train in dtype='float32', or use another device"
+    n = len(scorer.samples)
+    with (
+        out_of_memory(f"{what} of {n:,} samples at bonds up to {settings.largest_bond}", advice),
+        float32_products(like, tf32=bool(settings.tf32)),
+    ):
+        yield
 
 
 def _rises(history: tuple[SweepRecord, ...]) -> tuple[int, float]:

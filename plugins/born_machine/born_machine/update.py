@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from born_machine.amplitude import at_least
 from tnkit import namespace
 
 __all__ = ["Evaluate", "StepRule", "bond_entropy", "gradient_step", "improve"]
@@ -117,9 +118,7 @@ def gradient_step(
     """
     length = learning_rate * _length(gradient)
     # no host transfer: the comparison stays on the device
-    stepped = block + gradient * (
-        learning_rate * longest / namespace(block).maximum(length, longest)
-    )
+    stepped = block + gradient * (learning_rate * longest / at_least(length, longest))
     return stepped / _length(stepped)
 
 

@@ -15,7 +15,7 @@ import tnkit
 from tnkit import MPS
 from tnkit.arrays import to_numpy
 from tnkit.mps import sampling
-from tnkit.testing import assert_canonical, assert_same_state, dense, on, states
+from tnkit.testing import assert_canonical, assert_same_state, count_transfers, dense, on, states
 
 doubles = ["float64", "complex128"]
 some = states(min_sites=2, max_sites=5, dtypes=doubles)
@@ -167,7 +167,9 @@ def test_the_device_path_draws_the_same_samples() -> None:
     host = sampling._draw(psi.arrays, 500, np.random.default_rng(3), np.uint8)
     torch = pytest.importorskip("torch", reason="PyTorch not installed")
     arrays = tuple(torch.from_numpy(a) for a in psi.arrays)
-    found = sampling._draw_on_device(arrays, 500, np.random.default_rng(3), np.uint8)
+    with count_transfers() as transfers:
+        found = sampling._draw_on_device(arrays, 500, np.random.default_rng(3), np.uint8)
+    assert transfers == ["__array__"]  # the samples themselves, once all sites are drawn
     assert np.array_equal(found, host)
 
 

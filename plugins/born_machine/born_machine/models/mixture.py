@@ -84,10 +84,12 @@ class MixtureModel:
         """Return ln p(known part) of every sample: the components' marginals, averaged."""
         return log_mean([c.log_marginal(samples, known) for c in self.components], self.weights)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Samples:
+    def sample(
+        self, n: int, rng: np.random.Generator, place: Callable[[Any], Any] = np.asarray
+    ) -> Samples:
         """Draw `n` samples, each from a component drawn by its weight, in random order."""
         counts = rng.multinomial(n, self.weights)
-        drawn = [c.sample(int(k), rng) for c, k in zip(self.components, counts, strict=True)]
+        drawn = [c.sample(int(k), rng, place) for c, k in zip(self.components, counts, strict=True)]
         return rng.permutation(np.concatenate(drawn))
 
     def complete(

@@ -74,13 +74,14 @@ class MPSModel:
         place: puts an array where the work shall be done (a device).
         """
         sites = place(np.ascontiguousarray(samples[:, self.order]).astype(np.int64))
-        state = MPS(tuple(map(place, self.state.arrays)), self.state.sites, self.state.gauge)
-        logs = log_likelihood(state, sites)
+        logs = log_likelihood(self._placed(place), sites)
         return np.asarray(logs if isinstance(logs, np.ndarray) else logs.cpu(), dtype=np.float64)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Samples:
-        """Draw `n` samples (sample, feature), all at once."""
-        return self._to_features(sample(self.state, n, seed=rng))
+    def sample(
+        self, n: int, rng: np.random.Generator, place: Callable[[Any], Any] = np.asarray
+    ) -> Samples:
+        """Draw `n` samples (sample, feature), all at once; place as in `log_likelihood`."""
+        return self._to_features(sample(self._placed(place), n, seed=rng))
 
     def complete(
         self, samples: Samples, known: npt.NDArray[np.bool_], rng: np.random.Generator
@@ -150,6 +151,9 @@ class MPSModel:
         state = MPS(state.arrays, state.sites, Gauge(0, len(state) - 1))
         verify(state)
         return cls(state, order, dims)
+
+    def _placed(self, place: Callable[[Any], Any]) -> MPS:
+        return MPS(tuple(map(place, self.state.arrays)), self.state.sites, self.state.gauge)
 
     def _to_features(self, sites: Samples) -> Samples:
         features = np.empty_like(sites)

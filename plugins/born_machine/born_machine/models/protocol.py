@@ -51,7 +51,9 @@ class Model(Protocol):
     ) -> npt.NDArray[np.float64]:
         """Return ln p(known part) of every sample, all else summed over."""
 
-    def sample(self, n: int, rng: np.random.Generator) -> Samples:
+    def sample(
+        self, n: int, rng: np.random.Generator, place: Callable[[Any], Any] = ...
+    ) -> Samples:
         """Draw `n` independent samples."""
 
     def complete(

@@ -1,0 +1,54 @@
+"""What a device changes in training: how a block is split, and what float32 products keep."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["SPLITS", "chosen_split", "device_kind", "float32_products"]
+
+SPLITS = {
+    ("cpu", False): "gram",
+    ("cpu", True): "gram",
+    ("cuda", False): "gram",
+    ("cuda", True): "subspace",
+}
+"""(device, static truncation) -> method of `tnkit.split_matrix` that split="auto" means.
+
+gram: eigenvectors of a float64 Gram matrix; on a device one transfer a bond, of the kept rank.
+subspace: products and QR alone, no transfer at all.
+"""
+
+
+def device_kind(array: Any) -> str:
+    """Return "cpu" for NumPy's arrays, else the type of the device a tensor is on."""
+    return str(getattr(getattr(array, "device", "cpu"), "type", "cpu"))
+
+
+def chosen_split(split: str, array: Any, *, static: bool) -> str:
+    """Return the split method: `split` itself, or what `SPLITS` has for the device of `array`."""
+    if split != "auto":
+        return split
+    kind = device_kind(array)
+    return SPLITS["cpu" if kind == "cpu" else "cuda", static]
+
+
+@contextlib.contextmanager
+def float32_products(array: Any, *, tf32: bool) -> Iterator[None]:
+    """Let CUDA multiply float32 matrices in TF32 (10 bits of mantissa) or not, while inside.
+
+    array: one that is worked on; nothing is touched where it is not on CUDA. torch's own setting
+    is put back on leaving.
+    """
+    if device_kind(array) != "cuda":
+        yield
+        return
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
