@@ -108,6 +108,7 @@ PLUGIN = {
     "born_machine.gradient": 2,
     "born_machine.update": 2,
     "born_machine.completion": 2,
+    "born_machine.footprint": 2,
     "born_machine.observables": 3,
     "born_machine.problem": 3,
     "born_machine.missing": 4,

@@ -24,6 +24,7 @@ from born_machine.fitting import (
     choose_orders,
     first_starts,
     fit_chains,
+    footprint_of,
     held_out_rows,
     one_more_sweep,
     order_list,
@@ -62,7 +63,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     max_bond, sweeps, learning_rate, value_cutoff, cutoff, steps, patience, tolerance, start, dtype,
     method, expand, optimizer, batch_size, batch_per, backtracks, rollback, bond_penalty,
-    entropy_bonus, noise
+    entropy_bonus, noise, memory_limit
         How to train: see `born_machine.settings.Settings`; five of them may be schedules, a
         number, a sequence or a function of the sweep. With validation data, training stops by the
         validation NLL and the best sweep's state is kept; else by the training NLL. start may
@@ -109,6 +110,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_, image_shape_, device_ : what was found in the data and on the machine.
     order_name_ : the site order used.
     shift_reach_ : pixels by which training images were shifted, 0 for not at all.
+    footprint_ : the most memory that the sweeps held (`born_machine.footprint.Footprint`), None
+    for method "all-site"; of `fit` alone, not stored.
 
     Examples
     --------
@@ -142,6 +145,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         bond_penalty: float = 0.0,
         entropy_bonus: float = 0.0,
         noise: Schedule = 0.0,
+        memory_limit: int | None = None,
         n_machines: int = 1,
         mixture_weights: str = "uniform",
         image_shape: tuple[int, int] | None = None,
@@ -173,6 +177,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.bond_penalty = bond_penalty
         self.entropy_bonus = entropy_bonus
         self.noise = noise
+        self.memory_limit = memory_limit
         self.n_machines = n_machines
         self.mixture_weights = mixture_weights
         self.image_shape = image_shape
@@ -210,7 +215,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         validation_fraction at "auto" or 0). resume: a checkpoint of a run with the same data and
         parameters, which goes on exactly where it stopped. on_step, on_sweep: called after every
         bond and sweep. All is checked before any work is done: `ArgumentError`, `SizeError`,
-        `ArgumentTypeError`.
+        `ArgumentTypeError`, and `MemoryLimitError` where the sweeps would not fit.
         """
         self._check_parameters()
         settings = self._settings()
@@ -238,6 +243,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
         reach, fuel, hook = self._augmentation(image_shape, training)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
+        held = footprint_of(plan, device)
         with threadpool_limits(limits=thread_limit(settings.largest_bond), user_api="blas"):
             name, orders = self._orders(plan, image_shape, origin)
             plan = replace(plan, orders=orders)
@@ -257,6 +263,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.image_shape_ = image_shape
         self.shift_reach_ = reach
         self.device_ = device
+        self.footprint_ = held
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:

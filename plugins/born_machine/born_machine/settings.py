@@ -57,8 +57,9 @@ class Settings:
     bond_penalty: weight of the Renyi-2 entanglement entropy at the bond, added to the NLL.
     entropy_bonus: weight of 2 ln |sum_x psi(x)|, the Renyi-1/2 entropy of p where psi is
     positive, taken off the NLL. noise: schedule, length of a random vector added to the block of
-    norm one after each step. seed: of batches, noise and augmentation; sweep k depends on the seed
-    and k alone.
+    norm one after each step. memory_limit: bytes that sweeps over bonds may hold beside the
+    samples, None for half of the device's memory; see `born_machine.footprint` for how they stay
+    under it. seed: of batches, noise and augmentation; sweep k depends on the seed and k alone.
     """
 
     max_bond: Schedule = 50
@@ -81,6 +82,7 @@ class Settings:
     bond_penalty: float = 0.0
     entropy_bonus: float = 0.0
     noise: Schedule = 0.0
+    memory_limit: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -95,6 +97,8 @@ class Settings:
             _whole(name, getattr(self, name), least)
         if self.batch_size is not None:
             _whole("batch_size", self.batch_size, 1)
+        if self.memory_limit is not None:
+            _whole("memory_limit", self.memory_limit, 1)
         for name in ("tolerance", "bond_penalty", "entropy_bonus"):
             _number(name, getattr(self, name))
         if self.rollback is not None:
