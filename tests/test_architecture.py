@@ -18,6 +18,7 @@ CORE = {
     "tnkit.arrays": 1,
     "tnkit.sealed": 1,
     "tnkit.checking": 1,
+    "tnkit.blas": 2,
     "tnkit.truncation": 2,
     "tnkit.scaled": 2,
     "tnkit.index": 2,

@@ -10,6 +10,7 @@ from tnkit.algorithms.boundary import boundary_contract
 from tnkit.algorithms.compressed import compressed_contract
 from tnkit.algorithms.dmrg import DMRGResult, dmrg
 from tnkit.arrays import namespace
+from tnkit.blas import thread_count, threads
 from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
 from tnkit.build.circuit import Circuit, Gate, light_cone
 from tnkit.build.circuit_networks import (
@@ -329,6 +330,8 @@ __all__ = [
     "subtract",
     "swap_sites",
     "sweep",
+    "thread_count",
+    "threads",
     "to_dense",
     "to_list",
     "to_quimb",

@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--bond", nargs="*", type=int, default=[10, 25, 50, 50])
     parser.add_argument("--memory", type=float, default=2e9)
     parser.add_argument("--samples", type=int, default=50_000)
+    parser.add_argument("--value-cutoff", type=float, default=1e-3)
     parser.add_argument("--order", default="hilbert")
     parser.add_argument("--save", help="file for the trained machine")
     options = parser.parse_args()
@@ -47,6 +48,7 @@ def main() -> None:
     machine = BornMachine(
         max_bond=options.bond,
         sweeps=len(options.bond),
+        value_cutoff=options.value_cutoff,
         memory_limit=int(options.memory),
         order=options.order,
         augment="none",

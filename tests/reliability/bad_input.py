@@ -327,6 +327,8 @@ def good_calls() -> dict[str, Call]:
         "sweep": call(tnkit.sweep, zipper, step, moves),
         "to_dense": call(tnkit.to_dense, psi, memory_limit=2**20),
         "to_vidal": call(tnkit.to_vidal, psi, cut),
+        "thread_count": call(tnkit.thread_count, 8, 2),
+        "threads": call(tnkit.threads, 8, 2),
         "trace": call(tnkit.trace, mpo),
         "two_point": call(tnkit.two_point, psi, Z, X),
         "two_site": call(tnkit.two_site, problem, cut, method="svd", normalize=True),

@@ -82,6 +82,7 @@ def bond_orders(samples: Samples, dims: Sequence[int], like: Array) -> tuple[Bon
     permutations, pairs = [], []
     for k in range(length - 1):
         key = samples[:, k].astype(np.int64) * dims[k + 1] + samples[:, k + 1]
+        key = key.astype(np.min_scalar_type(dims[k] * dims[k + 1] - 1))  # short ones sort by radix
         permutation = np.argsort(key, kind="stable")
         values, starts = np.unique(key[permutation], return_index=True)
         stops = np.append(starts[1:], len(key))

@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.utils.validation import validate_data
-from threadpoolctl import threadpool_limits
 
 from born_machine.answers import Answers
 from born_machine.augment import ImageShifts
@@ -36,7 +35,6 @@ from born_machine.inputs import (
     image_shape_of,
     read_samples,
     resolve_device,
-    thread_limit,
     value_counts,
 )
 from born_machine.mixing import WEIGHTS
@@ -44,7 +42,7 @@ from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
 from born_machine.settings import Schedule, Settings, plain_schedule
 from born_machine.train import Augment
-from tnkit import ArgumentError, FormatError, StepInfo, checked
+from tnkit import ArgumentError, FormatError, StepInfo, checked, threads
 
 __all__ = ["BornMachine"]
 
@@ -98,7 +96,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         "marginalise" takes NaN and -1 for gaps, summed over exactly in training and scoring: the
         likelihood is that of what was seen. A sample with gaps costs bond^3 a site, not bond^2.
     device : str
-        "auto" (CUDA where there is a device, else CPU), "cpu", "cuda" or "cuda:N".
+        "auto" (CUDA where there is a device, else CPU), "cpu", "cuda" or "cuda:N". On the CPU as
+        many threads are used as help at max_bond: `tnkit.threads`, which TNKIT_THREADS overrides.
     random_state : int or None
         Seed of start, split and, by default, sampling. The same seed gives the same result on
         the same device.
@@ -244,7 +243,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         reach, fuel, hook = self._augmentation(image_shape, training)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
         held = footprint_of(plan, device)
-        with threadpool_limits(limits=thread_limit(settings.largest_bond), user_api="blas"):
+        with threads(max(dims) * settings.largest_bond):
             name, orders = self._orders(plan, image_shape, origin)
             plan = replace(plan, orders=orders)
             if resume is not None:
@@ -291,7 +290,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         _, fuel, hook = self._augmentation(self.image_shape_, samples)
         orders = tuple(chain.order for chain in chains)
         plan = Plan(samples, samples[:0], dims, settings, orders, fuel, hook, "uniform", place)
-        with threadpool_limits(limits=thread_limit(settings.largest_bond), user_api="blas"):
+        with threads(max(dims) * settings.largest_bond):
             states = starts_from(self.model_, settings)
             result = one_more_sweep(plan, states, self.history_)
         self.model_ = with_states(self.model_, [member.state for member in members_of(result)])

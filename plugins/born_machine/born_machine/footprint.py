@@ -149,5 +149,7 @@ def readable(size: int) -> str:
     """Return a number of bytes for people, 10^9 of them a GB."""
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if size >= unit:
-            return f"{size / unit:.3g} {name}" if size < 1000 * unit else f"{size / unit:,.0f} {name}"
+            return (
+                f"{size / unit:.3g} {name}" if size < 1000 * unit else f"{size / unit:,.0f} {name}"
+            )
     return f"{size} bytes"
