@@ -143,7 +143,7 @@ from tnkit.planning import Cost, Plan, Step, plan
 from tnkit.safetensors import save_safetensors
 from tnkit.scaled import Scaled
 from tnkit.simplify import simplify
-from tnkit.splitting import MatrixSplit, Split, split, split_matrix
+from tnkit.splitting import MatrixSplit, Split, split, split_matrix, split_method
 from tnkit.tensor import Tensor
 from tnkit.truncation import Truncation
 
@@ -325,6 +325,7 @@ __all__ = [
     "split",
     "split_chain",
     "split_matrix",
+    "split_method",
     "split_tensor",
     "state_network",
     "subtract",

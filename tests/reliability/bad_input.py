@@ -320,6 +320,7 @@ def good_calls() -> dict[str, Call]:
         "site_probabilities": call(tnkit.site_probabilities, psi, {"s0": 1}),
         "split": call(tnkit.split, a, ["a"], "svd", cut, "right", "new", seed=0),
         "split_chain": call(tnkit.split_chain, tnkit.basis_mps([0, 1, 0, 0]), 2),
+        "split_method": call(tnkit.split_method, 8, 8, "float64", cut, "right"),
         "split_matrix": call(tnkit.split_matrix, a.array, cut, method="svd", absorb="right"),
         "split_tensor": call(tnkit.split_tensor, network, 0, ["a"], "svd", cut, "right", "new"),
         "subtract": call(tnkit.subtract, psi, phi),
