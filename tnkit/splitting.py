@@ -72,6 +72,10 @@ def split_method(
     >>> split_method(200, 200, "float32"), split_method(200, 200, "float64")
     ('gram', 'svd')
     """
+    return _faster(rows, columns, dtype, truncation, absorb)
+
+
+def _faster(rows: int, columns: int, dtype: str, truncation: Truncation, absorb: Absorb) -> str:
     if absorb not in ("left", "right") or min(rows, columns) < _GRAM_FROM:
         return "svd"
     if (rows if absorb == "right" else columns) > min(rows, columns):
@@ -153,8 +157,11 @@ def split_matrix(
 
 
 def _chosen(matrix: Array, truncation: Truncation, absorb: Absorb) -> str:
+    rows, columns = matrix.shape
+    if min(rows, columns) < _GRAM_FROM:
+        return "svd"
     name = str(matrix.dtype).rpartition(".")[2]  # torch.float32 is float32
-    return split_method(matrix.shape[0], matrix.shape[1], name, truncation, absorb)
+    return _faster(rows, columns, name, truncation, absorb)
 
 
 def _kept(values: Array, truncation: Truncation, noise: float) -> tuple[int, float]:
