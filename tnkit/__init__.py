@@ -10,6 +10,7 @@ from tnkit.algorithms.boundary import boundary_contract
 from tnkit.algorithms.compressed import compressed_contract
 from tnkit.algorithms.dmrg import DMRGResult, dmrg
 from tnkit.arrays import namespace
+from tnkit.blas import thread_count, threads
 from tnkit.bonds import BondChange, compress_bond, contract_bond, gauge_bond, split_tensor
 from tnkit.build.circuit import Circuit, Gate, light_cone
 from tnkit.build.circuit_networks import (
@@ -144,7 +145,7 @@ from tnkit.retraction import retract_matrix
 from tnkit.safetensors import save_safetensors
 from tnkit.scaled import Scaled
 from tnkit.simplify import simplify
-from tnkit.splitting import MatrixSplit, Split, split, split_matrix
+from tnkit.splitting import MatrixSplit, Split, split, split_matrix, split_method
 from tnkit.tensor import Tensor
 from tnkit.truncation import Truncation
 
@@ -329,11 +330,14 @@ __all__ = [
     "split",
     "split_chain",
     "split_matrix",
+    "split_method",
     "split_tensor",
     "state_network",
     "subtract",
     "swap_sites",
     "sweep",
+    "thread_count",
+    "threads",
     "to_dense",
     "to_list",
     "to_quimb",

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 import numpy as np
 
 import tnkit
+from tnkit.blas import SMALL, VARIABLE, thread_count
 
 NEEDED = ["numpy", "opt_einsum", "cotengra", "networkx", "array-api-compat"]
 LIBRARIES = ["numpy", "torch", "jax", "cupy"]
@@ -56,9 +57,20 @@ def blas() -> str:
     return f"{about.get('name', 'unknown')} {about.get('version', '')}".strip()
 
 
+def policy() -> str:
+    """Return how many threads the algorithms use, in words."""
+    if installed("threadpoolctl") == "not installed":
+        return "BLAS is left as it is (threadpoolctl is not installed)"
+    small, large = thread_count(SMALL), thread_count(SMALL + 1)
+    if small == large:
+        return f"algorithms use {small or 'all'}"
+    return f"algorithms use {small} for matrices up to {SMALL} rows, {large or 'all'} above"
+
+
 def report() -> str:
     """Return the report, one line a subject."""
-    threads = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+    names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", VARIABLE]
+    variables = [f"{name}={os.environ.get(name, 'unset')}" for name in names]
     plugins = [
         f"{point.name} ({point.dist.name} {point.dist.version})" if point.dist else point.name
         for point in sorted(entry_points(group="tnkit.plugins"))
@@ -72,7 +84,7 @@ def report() -> str:
             "arrays    " + listed(LIBRARIES),
             "devices   " + devices(),
             "blas      " + blas(),
-            "threads   " + ", ".join(f"{name}={os.environ.get(name, 'unset')}" for name in threads),
+            "threads   " + ", ".join(variables) + f"; {policy()}",
             "plugins   " + (", ".join(plugins) or "none"),
         ]
     )

@@ -63,7 +63,8 @@ def gram(matrix: Array, truncation: Truncation, absorb: str) -> Factors:
     if truncation.static:
         kept, weight = limit, _weight(values, limit)
     else:
-        wanted = xp.clip(_wanted(values, truncation, max(eps(matrix), _NOISE * math.sqrt(count))), None, limit)
+        noise = max(eps(matrix), _NOISE * math.sqrt(count))
+        wanted = xp.clip(_wanted(values, truncation, noise), None, limit)
         rank = xp.where(xp.all(xp.isfinite(sizes)), wanted, -2)
         rank = xp.where(xp.all(xp.isfinite(values)), rank, -1)
         both = xp.stack([xp.astype(rank, xp.float64), _weight(values, wanted)])

@@ -33,9 +33,13 @@ from tnkit.index import check_name, fresh_name
 from tnkit.tensor import Tensor
 from tnkit.truncation import EXACT, Truncation
 
-__all__ = ["METHODS", "Absorb", "MatrixSplit", "Split", "split", "split_matrix"]
+__all__ = ["METHODS", "Absorb", "MatrixSplit", "Split", "split", "split_matrix", "split_method"]
 
 Absorb = Literal["left", "right", "both", "none"]
+
+_GRAM_FROM = 64  # rows; measured by tests/benchmarks/w8_truncation.py, see docs/truncation.md
+_SEEN_BY_GRAM = 1e-6  # of the largest value, in double precision: with four digits and more
+_WEIGHT_SEEN_BY_GRAM = 1e-10
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -44,13 +48,42 @@ class MatrixSplit:
 
     values: (k,) the kept singular values, None for qr, lq and subspace. discarded_weight: sum of
     the dropped squared singular values over the sum of all, 0.0 where nothing was dropped; a 0-d
-    array where nothing is to wait for a device (see `split_matrix`).
+    array where nothing is to wait for a device (see `split_matrix`). method: what factored it,
+    "svd" or "gram" where "auto" was asked for.
     """
 
     left: Array
     right: Array
     values: Array | None
     discarded_weight: Any
+    method: str = ""
+
+
+@checked
+def split_method(
+    rows: int, columns: int, dtype: str, truncation: Truncation = EXACT, absorb: Absorb = "right"
+) -> str:
+    """Return what "auto" does with a matrix (rows, columns): "svd" or "gram", from sizes alone.
+
+    dtype: by name, such as "float32". "gram" from 64 rows up, where it is faster by measurement,
+    and only where it is exact for what is kept: in single precision always, since it works in
+    double; in double precision only where `truncation` drops all values that it cannot see (a
+    value_cutoff from 1e-6 or a cutoff from 1e-10). Never where the longer side would be squared.
+    See docs/truncation.md for the measured table.
+
+    >>> split_method(200, 200, "float32"), split_method(200, 200, "float64")
+    ('gram', 'svd')
+    """
+    return _faster(rows, columns, dtype, truncation, absorb)
+
+
+def _faster(rows: int, columns: int, dtype: str, truncation: Truncation, absorb: Absorb) -> str:
+    if absorb not in ("left", "right") or min(rows, columns) < _GRAM_FROM:
+        return "svd"
+    if (rows if absorb == "right" else columns) > min(rows, columns):
+        return "svd"
+    coarse = truncation.value_cutoff >= _SEEN_BY_GRAM or truncation.cutoff >= _WEIGHT_SEEN_BY_GRAM
+    return "gram" if coarse or dtype in ("float32", "complex64") else "svd"
 
 
 @checked
@@ -64,7 +97,8 @@ def split_matrix(
     """Factor a bare matrix (m, n) into left (m, k) and right (k, n).
 
     method
-        "svd": LAPACK's singular values, exact to rounding. "gram": eigenvectors of the smaller
+        "auto": "svd" or "gram" by `split_method`; the result says which. "svd": LAPACK's singular
+        values, exact to rounding. "gram": eigenvectors of the smaller
         needed Gram matrix, computed in float64; two to three times faster, the isometry is
         accurate to rounding, but values below 1e-8 s_0 (1e-4 of the weight's square root) are
         noise: exact for float32 matrices, a fast approximation for float64 ones.
@@ -90,14 +124,16 @@ def split_matrix(
     numbers = not isinstance(matrix, np.ndarray) or matrix.dtype.kind in "fc"
     if len(getattr(matrix, "shape", ())) != 2 or not numbers:
         raise ArgumentTypeError(f"expected a matrix of floats, two axes, got {shown(matrix)}")
+    if method == "auto":
+        method = "svd" if needs_gradient(matrix) else _chosen(matrix, truncation, absorb)
     if method in ("gram", "subspace"):
         if absorb not in ("left", "right"):
             raise ArgumentError(f"method={method!r} needs absorb='left' or 'right', got {absorb!r}")
         if method == "subspace":
-            return MatrixSplit(*resident.subspace(matrix, truncation, absorb))
+            return MatrixSplit(*resident.subspace(matrix, truncation, absorb), method)
         if isinstance(matrix, np.ndarray) or needs_gradient(matrix):
             return _gram(matrix, truncation, absorb)
-        return MatrixSplit(*resident.gram(matrix, truncation, absorb))
+        return MatrixSplit(*resident.gram(matrix, truncation, absorb), method)
     if method == "svd":
         u, s, vh = svd(matrix)
         kept, weight = _kept(s, truncation, eps(matrix))
@@ -107,13 +143,13 @@ def split_matrix(
             # where values are equal and the basis of their space is arbitrary
             right, left = adjoint(u) @ matrix, matrix @ adjoint(vh)
             if absorb == "right":
-                return MatrixSplit(u, right, s, weight)
+                return MatrixSplit(u, right, s, weight, "svd")
             if absorb == "left":
-                return MatrixSplit(left, vh, s, weight)
+                return MatrixSplit(left, vh, s, weight, "svd")
             xp = namespace(s)
             safe = s > 1e2 * eps(matrix) * float(to_numpy(s).max(initial=0.0))
             root = xp.where(safe, 1.0 / xp.sqrt(xp.where(safe, s, 1.0)), 0.0)
-            return MatrixSplit(left * root[None, :], root[:, None] * right, s, weight)
+            return MatrixSplit(left * root[None, :], root[:, None] * right, s, weight, "svd")
         if absorb == "right":
             vh = s[:, None] * vh
         elif absorb == "left":
@@ -121,17 +157,25 @@ def split_matrix(
         elif absorb == "both":
             root = namespace(s).sqrt(s)
             u, vh = u * root[None, :], root[:, None] * vh
-        return MatrixSplit(u, vh, s, weight)
+        return MatrixSplit(u, vh, s, weight, "svd")
     if method == "qr" and absorb == "right":
         q, r = qr(matrix)
-        return MatrixSplit(q, r, None, 0.0)
+        return MatrixSplit(q, r, None, 0.0, "qr")
     if method == "lq" and absorb == "left":
         q, r = qr(adjoint(matrix))
-        return MatrixSplit(adjoint(r), adjoint(q), None, 0.0)
+        return MatrixSplit(adjoint(r), adjoint(q), None, 0.0, "lq")
     raise ArgumentError(
         f"method={method!r} with absorb={absorb!r} is not offered; "
-        "use svd with any, gram or subspace with left or right, qr with right, lq with left"
+        "use auto or svd with any, gram or subspace with left or right, qr with right, lq with left"
     )
+
+
+def _chosen(matrix: Array, truncation: Truncation, absorb: Absorb) -> str:
+    rows, columns = matrix.shape
+    if min(rows, columns) < _GRAM_FROM:
+        return "svd"
+    name = str(matrix.dtype).rpartition(".")[2]  # torch.float32 is float32
+    return _faster(rows, columns, name, truncation, absorb)
 
 
 def _kept(values: Array, truncation: Truncation, noise: float) -> tuple[int, float]:
@@ -156,8 +200,8 @@ def _gram(matrix: Array, truncation: Truncation, absorb: Absorb) -> MatrixSplit:
     basis = xp.astype(xp.flip(vectors[:, first:], axis=1), matrix.dtype)
     kept_values = like(scaled_back(values[:kept], scale, "SVD"), matrix, real=True)
     if absorb == "right":
-        return MatrixSplit(basis, adjoint(basis) @ matrix, kept_values, weight)
-    return MatrixSplit(matrix @ basis, adjoint(basis), kept_values, weight)
+        return MatrixSplit(basis, adjoint(basis) @ matrix, kept_values, weight, "gram")
+    return MatrixSplit(matrix @ basis, adjoint(basis), kept_values, weight, "gram")
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -166,7 +210,8 @@ class Split:
 
     bond: the name of the new index, last on `left`, first on `right`. values: (bond,) singular
     values, or eigenvalues of eigh; None for qr, lq, rq and polar. discarded_weight: sum of the
-    dropped squares over the sum of all.
+    dropped squares over the sum of all. method: what factored it; where "auto" was asked for,
+    what it chose.
     """
 
     left: Tensor
@@ -174,6 +219,7 @@ class Split:
     values: Array | None
     discarded_weight: float
     bond: str
+    method: str = ""
 
 
 @checked
@@ -191,11 +237,12 @@ def split(
 
     left_names: the indices of `left`, in the order they get there; the others go to `right`.
     method
-        "svd": exact to rounding. "gram": faster, blind to values below 1e-8 of the largest (see
-        `split_matrix`). "rsvd": randomised (Halko, Martinsson and Tropp, SIAM Rev. 53, 217, 2011),
-        for a max_bond far below the full rank; its discarded weight is measured, not estimated.
-        "subspace": the same by products and QR alone, a fixed number of values kept and none read
-        back from a device.
+        "auto": "svd" or "gram", whichever is faster of those that are exact for what is kept (see
+        `split_method`). "svd": exact to rounding. "gram": faster, blind to values below 1e-8 of the
+        largest (see `split_matrix`). "rsvd": randomised (Halko, Martinsson and Tropp, SIAM Rev. 53,
+        217, 2011), for a max_bond far below the full rank; its discarded weight is measured, not
+        estimated. "subspace": the same by products and QR alone, a fixed number of values kept and
+        none read back from a device.
         "eigh": of a Hermitian matrix, the values largest in magnitude kept. "qr": left an isometry,
         right upper triangular. "lq": left lower triangular, right an isometry. "rq": the same with
         an upper triangle. "polar": an isometry and a positive matrix, the bond as large as the
@@ -244,7 +291,7 @@ def split(
     matrix = reshape(array, (prod(rows), prod(columns)))
     if 0 in matrix.shape:
         found = _empty(matrix)
-    elif method in ("svd", "gram", "subspace", "qr", "lq"):
+    elif method in ("auto", "svd", "gram", "subspace", "qr", "lq"):
         _no_truncation(method, truncation)
         found = split_matrix(matrix, truncation, method=method, absorb=side)
     else:
@@ -256,6 +303,7 @@ def split(
         found.values,
         found.discarded_weight,
         bond,
+        found.method or method,
     )
 
 
@@ -369,4 +417,4 @@ _MORE: dict[str, Callable[[Array, Truncation, Absorb, int], MatrixSplit]] = {
     "eigh": _eigh,
     "rsvd": _rsvd,
 }
-METHODS = ("svd", "gram", "rsvd", "subspace", "eigh", "qr", "lq", "rq", "polar")
+METHODS = ("auto", "svd", "gram", "rsvd", "subspace", "eigh", "qr", "lq", "rq", "polar")

@@ -77,6 +77,7 @@ def main() -> None:
         searches.append(("cotengra", budget))
     for name, make in NETWORKS.items():
         network = make()
+        values: list[float] = []
         for optimizer, seconds in searches:
             start = time.perf_counter()
             made = tnkit.plan(network, optimizer=optimizer, time_budget=seconds)
@@ -91,6 +92,8 @@ def main() -> None:
             if made.cost.multiplications < 1e7:
                 arrays = network.arrays
                 times = []
+                values.append(float(made(*arrays)))
+                assert math.isclose(values[-1], values[0], rel_tol=1e-8), (name, optimizer, values)
                 for _ in range(21):
                     start = time.process_time()
                     made(*arrays)

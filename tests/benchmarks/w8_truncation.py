@@ -56,6 +56,7 @@ def w8(m: int, dtype: str, rounds: int) -> None:
 
     contenders = {
         "LAPACK gesdd": lapack,
+        "tnkit auto": ours("auto"),
         "tnkit svd": ours("svd"),
         "tnkit gram": ours("gram"),
         "tnkit rsvd": randomised,

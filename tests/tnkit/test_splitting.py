@@ -16,6 +16,7 @@ from tnkit import Tensor, Truncation, split
 
 # method -> the sides that can take the values
 TABLE = {
+    "auto": ("left", "right", "both", "none"),
     "svd": ("left", "right", "both", "none"),
     "gram": ("left", "right"),
     "rsvd": ("left", "right", "both", "none"),
@@ -127,7 +128,7 @@ def test_scalars_vectors_and_empty_tensors(backend: Any) -> None:
 
 A = Tensor(np.ones((2, 3)), ["a", "b"])
 WRONG = {
-    "method": (lambda: split(A, ["a"], "svdd"), "'svdd' is not offered; use 'svd', 'gram'"),
+    "method": (lambda: split(A, ["a"], "svdd"), "'svdd' is not offered; use 'auto', 'svd'"),
     "name": (lambda: split(A, ["c"]), "no index 'c'"),
     "text": (lambda: split(A, "a"), "left_names must be a list"),
     "bond": (lambda: split(A, ["a"], bond="b"), "'b' is an index of the tensor"),
@@ -166,7 +167,7 @@ cases = {
 cases["mixed"] = (cases["mixed"] + cases["mixed"].T) / 2
 library = sys.argv[1]
 for dtype in ("float64", "complex128"):
-    for method in ("svd", "gram", "rsvd", "eigh", "qr", "lq", "rq", "polar"):
+    for method in ("auto", "svd", "gram", "rsvd", "eigh", "qr", "lq", "rq", "polar"):
         limit = Truncation(max_bond=12) if method == "rsvd" else Truncation()
         for name, array in cases.items():
             t = Tensor(array.astype(dtype), ["a", "b"]).to(library)
@@ -309,3 +310,63 @@ def test_gradient_of_degenerate_eigenvalues() -> None:
     (gradient,) = torch.autograd.grad(again + torch.sum(values), leaf)
     assert torch.isfinite(gradient).all()
     assert torch.allclose(torch.diagonal(gradient).sum(), torch.tensor(8.0, dtype=torch.float64))
+
+
+COARSE = Truncation(value_cutoff=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "rule", "side", "expected"),
+    [
+        ((64, 64), "float32", Truncation(), "right", "gram"),
+        ((64, 64), "complex64", Truncation(max_bond=8), "left", "gram"),
+        ((63, 63), "float32", Truncation(), "right", "svd"),  # LAPACK is as fast
+        ((64, 64), "float64", Truncation(), "right", "svd"),  # gram is blind below 1e-8
+        ((64, 64), "float64", Truncation(max_bond=8), "right", "svd"),
+        ((64, 64), "float64", COARSE, "right", "gram"),
+        ((64, 64), "complex128", Truncation(cutoff=1e-10), "left", "gram"),
+        ((64, 64), "float64", Truncation(cutoff=1e-11), "right", "svd"),
+        ((64, 200), "float32", Truncation(), "right", "gram"),
+        ((64, 200), "float32", Truncation(), "left", "svd"),  # the long side would be squared
+        ((64, 64), "float32", Truncation(), "both", "svd"),
+    ],
+)
+def test_auto_says_what_it_does(
+    backend: Any, shape: Any, dtype: str, rule: Truncation, side: Any, expected: str
+) -> None:
+    assert tnkit.split_method(*shape, dtype, rule, side) == expected
+    matrix = backend.asarray(random(shape, 0, cplx=dtype.startswith("c")).astype(dtype))
+    assert tnkit.split_matrix(matrix, rule, method="auto", absorb=side).method == expected
+    assert split(Tensor(matrix, ["a", "b"]), ["a"], "auto", rule, side).method == expected
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    fall=st.floats(1.0, 30.0),
+    dtype=st.sampled_from(["float32", "float64", "complex64"]),
+    rule=st.sampled_from([Truncation(max_bond=20), COARSE, Truncation(cutoff=1e-8)]),
+    side=st.sampled_from(["left", "right"]),
+)
+def test_auto_is_as_exact_as_svd(
+    seed: int, fall: float, dtype: str, rule: Truncation, side: Any
+) -> None:
+    """As good an approximation, the same weight, an isometry to rounding: whatever the spectrum."""
+    m = 70
+    u, v = (np.linalg.qr(random((m, m), seed + k, cplx=dtype == "complex64"))[0] for k in (0, 1))
+    matrix = ((u * np.exp(-fall * np.arange(m) / m)) @ v).astype(dtype)
+    exact = tnkit.split_matrix(matrix, rule, method="svd", absorb=side)
+    found = tnkit.split_matrix(matrix, rule, method="auto", absorb=side)
+    eps = float(np.finfo(dtype).eps)
+    assert abs(found.left.shape[1] - exact.left.shape[1]) <= 1  # a value on the edge may fall
+    frame = found.left if side == "right" else found.right.conj().T
+    wide = np.asarray(frame, dtype=np.result_type(dtype, np.float64))
+    assert np.abs(wide.conj().T @ wide - np.eye(wide.shape[1])).max() < 20 * eps
+    lost, best = (np.linalg.norm(matrix - np.asarray(s.left) @ s.right) for s in (found, exact))
+    edge = max(rule.value_cutoff, rule.cutoff**0.5)
+    assert lost <= best + (40 * eps + 2 * edge * (found.left.shape[1] < exact.left.shape[1])) * 2
+
+
+def test_auto_leaves_gradients_to_svd() -> None:
+    torch = pytest.importorskip("torch")
+    leaf = torch.ones((64, 64), dtype=torch.float32, requires_grad=True)
+    assert tnkit.split_matrix(leaf, method="auto").method == "svd"

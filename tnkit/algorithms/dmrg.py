@@ -11,6 +11,7 @@ import numpy as np
 
 from tnkit.algorithms.davidson import lowest_vector
 from tnkit.arrays import Array, adjoint, eps, is_complex, like, namespace, reshape
+from tnkit.blas import threads
 from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError
 from tnkit.mps.arithmetic import add, chain_of, distance, scale
@@ -113,7 +114,8 @@ def dmrg(
     it is: start from a random state where you know nothing better. Raises `ArgumentError` for an
     operator that is not Hermitian, `SizeError` where sites differ, `NonFiniteError` at the bond
     where a number breaks; ``tnkit.pause(error.last_good)`` is the run before it. Cost a bond
-    O(krylov site^2 operator bond^3), site times less for one site.
+    O(krylov site^2 operator bond^3), site times less for one site. BLAS is held to the threads
+    that help at the largest bond (`tnkit.threads`).
     Source: White, Phys. Rev. Lett. 69, 2863 (1992); Schollwoeck, Ann. Phys. 326, 96 (2011), 6;
     for one site, see `one_site`.
 
@@ -155,25 +157,28 @@ def dmrg(
     zipper = open_zipper(state, problem, state.centre if begun and state.centre is not None else -1)
     run = SweepState(zipper, None, psi.record, psi.history)
     moves = round_trip(len(state), width=_METHODS[method])
-    while True:
-        history = run.history
-        if variance_tolerance is not None and history and history[-1].variance is None:
-            measured = history[-1]._replace(variance=variance(close_zipper(run.zipper), mpo))
-            history = (*history[:-1], measured)
-            run = SweepState(run.zipper, run.info, run.record, history)
-        converged = len(history) > len(rules) and _settled(history, tolerance, variance_tolerance)
-        if converged or len(history) >= sweeps:
-            break
-        rule = rules[min(len(history), len(rules) - 1)]
-        if method == "two-site":
-            step = two_site(problem, rule)
-        else:
-            step = one_site(problem, rule, expand=_growth(rule) if expand is None else expand)
-        for after in run_sweep(run, step, moves):
-            _check_finite(after, run)
-            run = after
-            if on_step is not None:
-                on_step(after)
+    with threads(_largest_matrix(rules, state)):
+        while True:
+            history = run.history
+            if variance_tolerance is not None and history and history[-1].variance is None:
+                measured = history[-1]._replace(variance=variance(close_zipper(run.zipper), mpo))
+                history = (*history[:-1], measured)
+                run = SweepState(run.zipper, run.info, run.record, history)
+            converged = len(history) > len(rules) and _settled(
+                history, tolerance, variance_tolerance
+            )
+            if converged or len(history) >= sweeps:
+                break
+            rule = rules[min(len(history), len(rules) - 1)]
+            if method == "two-site":
+                step = two_site(problem, rule)
+            else:
+                step = one_site(problem, rule, expand=_growth(rule) if expand is None else expand)
+            for after in run_sweep(run, step, moves):
+                _check_finite(after, run)
+                run = after
+                if on_step is not None:
+                    on_step(after)
     final = close_zipper(run.zipper)
     return DMRGResult(
         complex(expectation(final, mpo)).real,
@@ -185,6 +190,15 @@ def dmrg(
         ),
         converged,
     )
+
+
+def _largest_matrix(rules: Sequence[Truncation], state: MPS) -> int:
+    """Return how many rows the matrices of the sweeps have at most, as far as the rules say."""
+    bonds = [rule.max_bond for rule in rules]
+    if None in bonds:
+        return 2**31
+    widest: int = max(array.shape[1] for array in state.arrays)
+    return widest * max(bond or 1 for bond in bonds)
 
 
 def _check_finite(state: SweepState, before: SweepState) -> None:

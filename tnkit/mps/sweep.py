@@ -249,14 +249,14 @@ def round_trip(length: int, *, from_right: bool = True, width: int = 2) -> tuple
 
 @checked
 def two_site(
-    problem: Problem, truncation: Truncation, *, method: str = "svd", normalize: bool = True
+    problem: Problem, truncation: Truncation, *, method: str = "auto", normalize: bool = True
 ) -> Step:
     """Return the step that merges two sites, solves, splits with `truncation` and moves on.
 
-    method: of `split_matrix` ("gram" is the fast one for training), or "retraction", faster still
-    where a bond is full and the solver changes the block little: see `retract_matrix`; the space
-    is that of the site ahead. normalize: rescale the new centre to norm one, so that what
-    truncation removed does not shrink the state.
+    method: of `split_matrix`; "auto" takes the faster of those that are exact for what is kept.
+    Or "retraction", faster still where a bond is full and the solver changes the block little: see
+    `retract_matrix`; the space is that of the site ahead. normalize: rescale the new centre to norm
+    one, so that what truncation removed does not shrink the state.
     """
     _check_offers(problem, "solve", "grow_left", "grow_right")
     retracts = method == "retraction"
@@ -315,7 +315,7 @@ def one_site(
     truncation: Truncation,
     *,
     expand: int = 0,
-    method: str = "svd",
+    method: str = "auto",
     normalize: bool = True,
 ) -> Step:
     """Return the step that solves the centre alone, splits it with `truncation` and moves on.

@@ -25,6 +25,7 @@ __all__ = [
     "bond_orders",
     "chosen_pairs",
     "log_amplitudes",
+    "place_dtype",
 ]
 
 Array: TypeAlias = Any
@@ -74,16 +75,19 @@ def bond_orders(samples: Samples, dims: Sequence[int], like: Array) -> tuple[Bon
     """Return the order of every bond of a chain for `samples` (sample, site).
 
     dims: values a site. like: an array of the library and device on which the gathers shall live.
-    Cost O(samples sites), memory 16 bytes a sample and bond.
+    Cost O(samples sites), memory two integers of `place_dtype` a sample and bond, one more while
+    they are made.
     """
     length = samples.shape[1]
+    places = place_dtype(len(samples), like)
     permutations, pairs = [], []
     for k in range(length - 1):
         key = samples[:, k].astype(np.int64) * dims[k + 1] + samples[:, k + 1]
+        key = key.astype(np.min_scalar_type(dims[k] * dims[k + 1] - 1))  # short ones sort by radix
         permutation = np.argsort(key, kind="stable")
         values, starts = np.unique(key[permutation], return_index=True)
         stops = np.append(starts[1:], len(key))
-        permutations.append(permutation)
+        permutations.append(permutation.astype(places, copy=False))
         pairs.append(
             tuple(
                 PairSlice(int(v) // dims[k + 1], int(v) % dims[k + 1], int(a), int(b))
@@ -95,13 +99,20 @@ def bond_orders(samples: Samples, dims: Sequence[int], like: Array) -> tuple[Bon
         if not 0 <= there < length - 1:
             return None
         inverse = np.empty_like(permutations[here])
-        inverse[permutations[here]] = np.arange(len(inverse))
+        inverse[permutations[here]] = np.arange(len(inverse), dtype=places)
         return _on_device(inverse[permutations[there]], like)
 
     return tuple(
         BondOrder(pairs[k], _merged(pairs[k]), gather(k, k + 1), gather(k, k - 1))
         for k in range(length - 1)
     )
+
+
+def place_dtype(samples: int, like: Array) -> type[np.integer[Any]]:
+    """Return the integers that say where a sample stands: short ones where there are many."""
+    # below the bound, widening them at every gather would cost more than the memory is worth
+    many = 2**14 <= samples < 2**31 and isinstance(like, np.ndarray)
+    return np.int32 if many else np.intp
 
 
 def chosen_pairs(

@@ -9,13 +9,14 @@ from typing import Any
 __all__ = ["SPLITS", "chosen_split", "device_kind", "float32_products"]
 
 SPLITS = {
-    ("cpu", False): "gram",
+    ("cpu", False): "retraction",
     ("cpu", True): "gram",
     ("cuda", False): "gram",
     ("cuda", True): "subspace",
 }
-"""(device, static truncation) -> method of `tnkit.split_matrix` that split="auto" means.
+"""(device, static truncation) -> method of `tnkit.two_site` that split="auto" means.
 
+retraction: products and a Cholesky factor where a bond is full, gram elsewhere.
 gram: eigenvectors of a float64 Gram matrix; on a device one transfer a bond, of the kept rank.
 subspace: products and QR alone, no transfer at all.
 """
@@ -26,12 +27,15 @@ def device_kind(array: Any) -> str:
     return str(getattr(getattr(array, "device", "cpu"), "type", "cpu"))
 
 
-def chosen_split(split: str, array: Any, *, static: bool) -> str:
-    """Return the split method: `split` itself, or what `SPLITS` has for the device of `array`."""
-    if split != "auto":
-        return split
-    kind = device_kind(array)
-    return SPLITS["cpu" if kind == "cpu" else "cuda", static]
+def chosen_split(split: str, array: Any, *, static: bool, width: int = 2) -> str:
+    """Return the split method: `split` itself, or what `SPLITS` has for the device of `array`.
+
+    width: sites a step improves; with one, the space of before is the bond's whole space, and
+    "gram" takes the place of "retraction".
+    """
+    if split == "auto":
+        split = SPLITS["cpu" if device_kind(array) == "cpu" else "cuda", static]
+    return "gram" if split == "retraction" and width == 1 else split
 
 
 @contextlib.contextmanager

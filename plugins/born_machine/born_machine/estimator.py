@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.utils.validation import validate_data
-from threadpoolctl import threadpool_limits
 
 from born_machine.answers import Answers
 from born_machine.augment import ImageShifts
@@ -24,6 +23,7 @@ from born_machine.fitting import (
     choose_orders,
     first_starts,
     fit_chains,
+    footprint_of,
     held_out_rows,
     one_more_sweep,
     order_list,
@@ -35,7 +35,6 @@ from born_machine.inputs import (
     image_shape_of,
     read_samples,
     resolve_device,
-    thread_limit,
     value_counts,
 )
 from born_machine.mixing import WEIGHTS
@@ -43,7 +42,7 @@ from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
 from born_machine.settings import Schedule, Settings, plain_schedule
 from born_machine.train import Augment
-from tnkit import ArgumentError, FormatError, StepInfo, checked
+from tnkit import ArgumentError, FormatError, StepInfo, checked, threads
 
 __all__ = ["BornMachine"]
 
@@ -62,7 +61,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     max_bond, sweeps, learning_rate, value_cutoff, cutoff, steps, patience, tolerance, start, dtype,
     method, expand, optimizer, batch_size, batch_per, backtracks, rollback, bond_penalty,
-    entropy_bonus, noise, longest, static, split, tf32
+    entropy_bonus, noise, longest, static, split, tf32, memory_limit
         How to train: see `born_machine.settings.Settings`; five of them may be schedules, a
         number, a sequence or a function of the sweep. With validation data, training stops by the
         validation NLL and the best sweep's state is kept; else by the training NLL. start may
@@ -97,7 +96,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         "marginalise" takes NaN and -1 for gaps, summed over exactly in training and scoring: the
         likelihood is that of what was seen. A sample with gaps costs bond^3 a site, not bond^2.
     device : str
-        "auto" (CUDA where there is a device, else CPU), "cpu", "cuda" or "cuda:N".
+        "auto" (CUDA where there is a device, else CPU), "cpu", "cuda" or "cuda:N". On the CPU as
+        many threads are used as help at max_bond: `tnkit.threads`, which TNKIT_THREADS overrides.
     random_state : int or None
         Seed of start, split and, by default, sampling. The same seed gives the same result on
         the same device.
@@ -109,6 +109,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_, image_shape_, device_ : what was found in the data and on the machine.
     order_name_ : the site order used.
     shift_reach_ : pixels by which training images were shifted, 0 for not at all.
+    footprint_ : the most memory that the sweeps held (`born_machine.footprint.Footprint`), None
+    for method "all-site"; of `fit` alone, not stored.
 
     Examples
     --------
@@ -146,6 +148,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         static: bool = False,
         split: str = "auto",
         tf32: bool = False,
+        memory_limit: int | None = None,
         n_machines: int = 1,
         mixture_weights: str = "uniform",
         image_shape: tuple[int, int] | None = None,
@@ -181,6 +184,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.static = static
         self.split = split
         self.tf32 = tf32
+        self.memory_limit = memory_limit
         self.n_machines = n_machines
         self.mixture_weights = mixture_weights
         self.image_shape = image_shape
@@ -218,7 +222,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         validation_fraction at "auto" or 0). resume: a checkpoint of a run with the same data and
         parameters, which goes on exactly where it stopped. on_step, on_sweep: called after every
         bond and sweep. All is checked before any work is done: `ArgumentError`, `SizeError`,
-        `ArgumentTypeError`.
+        `ArgumentTypeError`, and `MemoryLimitError` where the sweeps would not fit.
         """
         self._check_parameters()
         settings = self._settings()
@@ -246,7 +250,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
         reach, fuel, hook = self._augmentation(image_shape, training)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
-        with threadpool_limits(limits=thread_limit(settings.largest_bond), user_api="blas"):
+        held = footprint_of(plan, device)
+        with threads(max(dims) * settings.largest_bond):
             name, orders = self._orders(plan, image_shape, origin)
             plan = replace(plan, orders=orders)
             if resume is not None:
@@ -265,6 +270,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.image_shape_ = image_shape
         self.shift_reach_ = reach
         self.device_ = device
+        self.footprint_ = held
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -292,7 +298,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         _, fuel, hook = self._augmentation(self.image_shape_, samples)
         orders = tuple(chain.order for chain in chains)
         plan = Plan(samples, samples[:0], dims, settings, orders, fuel, hook, "uniform", place)
-        with threadpool_limits(limits=thread_limit(settings.largest_bond), user_api="blas"):
+        with threads(max(dims) * settings.largest_bond):
             states = starts_from(self.model_, settings)
             result = one_more_sweep(plan, states, self.history_)
         self.model_ = with_states(self.model_, [member.state for member in members_of(result)])

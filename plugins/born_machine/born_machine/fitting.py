@@ -18,6 +18,7 @@ from born_machine.checkpoint import (
 )
 from born_machine.curves import Order
 from born_machine.data import Samples
+from born_machine.footprint import Footprint, needed
 from born_machine.mixing import mixture_orders, mixture_weights, train_mixture
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.mps import MPSModel, model_from_state
@@ -35,6 +36,7 @@ __all__ = [
     "choose_orders",
     "first_starts",
     "fit_chains",
+    "footprint_of",
     "held_out_rows",
     "one_more_sweep",
     "order_list",
@@ -131,6 +133,20 @@ def _model(plan: Plan, states: Sequence[MPS]) -> Model:
     filled = np.where(known, plan.validation, 0)
     logs = [c.log_marginal(filled, known) if len(filled) else None for c in chains]
     return MixtureModel(chains, mixture_weights(plan.weights, logs))
+
+
+def footprint_of(plan: Plan, device: str) -> Footprint | None:
+    """Return what the sweeps of a plan hold, one machine at a time; None for "all-site".
+
+    Raises `MemoryLimitError` where that is more than `plan.settings` or the device allows.
+    """
+    settings = plan.settings
+    if settings.method == "all-site" or len(plan.dims) < 2:
+        return None
+    fuel = plan.training if plan.fuel is None else plan.fuel
+    if settings.batch_size is not None and settings.batch_per == "sweep":
+        fuel = fuel[: settings.batch_size]
+    return needed(fuel, plan.dims, settings, device)
 
 
 def first_starts(plan: Plan, rng: np.random.Generator) -> list[MPS]:

@@ -16,7 +16,6 @@ __all__ = [
     "image_shape_of",
     "read_samples",
     "resolve_device",
-    "thread_limit",
     "value_counts",
 ]
 
@@ -103,11 +102,6 @@ def generator(random_state: int | None) -> np.random.Generator:
     if random_state is not None and not (whole and random_state >= 0):
         raise ArgumentError(f"random_state must be a whole number from 0 up, got {random_state!r}")
     return np.random.default_rng(random_state)
-
-
-def thread_limit(max_bond: int) -> int | None:
-    """Return how many BLAS threads to use: two on matrices this small are slower than one."""
-    return 1 if max_bond <= 128 else None
 
 
 def resolve_device(device: str) -> tuple[str, Callable[[Any], Any]]:

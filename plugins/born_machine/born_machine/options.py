@@ -210,6 +210,7 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     add("static", _truth, "keep the smallest values too: bonds of full size", metavar="TRUE")
     add("split", str, "how a block is split; auto goes by the device", choices=SPLIT_METHODS)
     add("tf32", _truth, "let CUDA round float32 products to 10 bits", metavar="TRUE")
+    add("memory_limit", _bytes, "bytes that sweeps may hold, such as 4e9; half of all", metavar="B")
     add("missing", str, "NaN and -1", choices=MISSING)
     add("validation_fraction", _fraction, "share held out", metavar="F")
     add("levels", int, "values a feature takes, if more than the data shows", metavar="D")
@@ -241,6 +242,13 @@ def _shape(text: str) -> tuple[int, int]:
     if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
         raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 28x28, got {text!r}")
     return int(height), int(width)
+
+
+def _bytes(text: str) -> int:
+    size = float(text)
+    if not size.is_integer():
+        raise argparse.ArgumentTypeError(f"expected a number of bytes such as 4e9, got {text!r}")
+    return int(size)
 
 
 def _fraction(text: str) -> float | str:

@@ -204,6 +204,7 @@ def summary(
             f"- site order: {order}; augmentation: {shifts}; device: {machine.device_}",
             f"- training: {training['sweeps']} sweeps in {training['seconds']:.1f} s ({settings});",
             f"  the state after sweep {kept.sweep} is kept (best {watched} NLL)",
+            *([f"- memory: {machine.footprint_}"] if machine.footprint_ else []),
             f"- model: bonds up to {model['max_bond']}, {model['mean_bond']:.1f} on "
             f"average, {model['numbers']:,} numbers",
             "",

@@ -25,7 +25,7 @@ Schedule: TypeAlias = float | Sequence[float] | Callable[[int], float]
 """A number; or one a sweep, the last staying; or a function of the sweep, counted from 1."""
 
 METHODS = ("two-site", "one-site", "all-site")
-SPLIT_METHODS = ("auto", "gram", "svd", "subspace")
+SPLIT_METHODS = ("auto", "retraction", "gram", "svd", "subspace")
 _OF_BONDS = ("backtracks", "bond_penalty", "entropy_bonus")
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -70,8 +70,10 @@ class Settings:
     length where it is longer.
     static: keep min(site bond, max_bond) values at every split, the smallest included, whatever the
     cutoffs say: bonds start at their full size, and on a device nothing is read back at a bond.
-    split: "auto" takes `born_machine.devices.SPLITS`; or "gram", "svd", "subspace" (static
-    only). tf32: let CUDA multiply float32 matrices with 10 bits of mantissa.
+    split: "auto" takes `born_machine.devices.SPLITS`; or "retraction", "gram", "svd",
+    "subspace" (static only). tf32: let CUDA multiply float32 matrices with 10 bits of mantissa.
+    memory_limit: bytes that sweeps over bonds may hold beside the samples, None for half of the
+    device's memory; see `born_machine.footprint` for how they stay under it.
     seed: of batches, noise and augmentation; sweep k depends on the seed and k alone.
     """
 
@@ -99,6 +101,7 @@ class Settings:
     static: bool = False
     split: str = "auto"
     tf32: bool = False
+    memory_limit: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -113,6 +116,8 @@ class Settings:
             _whole(name, getattr(self, name), least)
         if self.batch_size is not None:
             _whole("batch_size", self.batch_size, 1)
+        if self.memory_limit is not None:
+            _whole("memory_limit", self.memory_limit, 1)
         for name in ("tolerance", "bond_penalty", "entropy_bonus"):
             _number(name, getattr(self, name))
         if self.rollback is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from born_machine.amplitude import bond_orders
 from born_machine.data import Samples
 from born_machine.devices import chosen_split
+from born_machine.footprint import needed
 from born_machine.missing import GapProblem, gap_problem
 from born_machine.problem import LikelihoodProblem
 from born_machine.settings import Settings
@@ -20,6 +21,7 @@ from tnkit import (
     MPS,
     NonFiniteError,
     StepInfo,
+    Windowed,
     Zipper,
     close_zipper,
     namespace,
@@ -71,7 +73,9 @@ class BondSweeper:
     """Sweeps there and back over the bonds.
 
     Between sweeps the chain stays open, its environments in place, as long as the samples and the
-    state stay; keep_open=False gives that memory back after every sweep.
+    state stay; keep_open=False gives that memory back after every sweep. During a sweep as many
+    environments are kept as `settings.memory_limit` allows (see `footprint`): `MemoryLimitError`
+    where even the fewest are too many.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class BondSweeper:
         self._settings = settings
         self._place = place
         self._keep_open = keep_open
+        self._every = 1
         self._samples: Samples | None = None
         self._problem: LikelihoodProblem | GapProblem | None = None
         self._open: tuple[MPS, Zipper] | None = None
@@ -112,21 +117,28 @@ class BondSweeper:
         samples = self._fuel(number)
         if samples is not self._samples or self._problem is None:
             like = self._place(state.arrays[0])
+            self._problem = self._samples = self._open = None  # before there are two of them
+            self._every = needed(samples, self._dims, settings, str(like.device)).every
             self._problem = likelihood_problem(samples, self._dims, like, rule)
-            self._samples, self._open = samples, None
-        problem = self._problem = self._problem.with_rule(rule)
-        if self._open is not None and self._open[0] is state:
-            zipper = self._open[1]
+            self._samples = samples
+        self._problem = self._problem.with_rule(rule)
+        problem: Any = self._problem
+        if self._every > 1:
+            problem = Windowed(problem, self._every)
+        # taken out: what is held here would keep every environment that the sweep leaves behind
+        opened, self._open = self._open, None
+        if opened is not None and opened[0] is state:
+            zipper = opened[1]
         else:
-            self._open = None
             centre = len(state) - 1 if settings.method == "one-site" else state.centre or 0
             zipper = open_zipper(placed(state, self._place), problem, centre)
-        method = chosen_split(settings.split, zipper.centre, static=settings.static)
-        width = 2
-        step = two_site(problem, values.truncation, method=method)
-        if settings.method == "one-site":
-            width = 1
-            step = one_site(problem, values.truncation, expand=settings.expand, method=method)
+        del opened
+        width = 1 if settings.method == "one-site" else 2
+        how = chosen_split(settings.split, zipper.centre, static=settings.static, width=width)
+        if width == 1:
+            step = one_site(problem, values.truncation, expand=settings.expand, method=how)
+        else:
+            step = two_site(problem, values.truncation, method=how)
         infos = []
         moves = round_trip(len(self._dims), width=width)
         for after, info in _of_sweep(number, sweep(zipper, step, moves)):

@@ -227,7 +227,9 @@ class Scorer:
             exact = normalize(canonicalize(MPS.from_arrays(arrays), 0))
             return log_marginals(exact.arrays, samples, known)
         exact = MPS(tuple(map(self.place, arrays)), state.sites, state.gauge)
-        logs = log_likelihood(exact, self.place(samples.astype(np.int64)))
+        if samples.dtype.itemsize > 1:
+            samples = samples.astype(np.int64)  # bytes stay what they are: an eighth of the memory
+        logs = log_likelihood(exact, self.place(samples))
         return np.asarray(logs if isinstance(logs, np.ndarray) else logs.cpu(), dtype=np.float64)
 
 
