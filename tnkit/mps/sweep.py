@@ -21,7 +21,7 @@ from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError, SizeE
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.sites import check_length
 from tnkit.mps.state import MPS, Gauge
-from tnkit.splitting import METHODS, split_matrix
+from tnkit.splitting import METHODS, MatrixSplit, split_matrix
 from tnkit.truncation import Truncation
 
 __all__ = [
@@ -146,6 +146,8 @@ class StepInfo:
 
 
 Step = Callable[[Zipper, Move], tuple[Zipper, StepInfo]]
+Splitter = Callable[..., MatrixSplit]
+"""A function that takes what `split_matrix` takes."""
 
 
 @checked
@@ -235,12 +237,18 @@ def round_trip(length: int, *, from_right: bool = True, width: int = 2) -> tuple
 
 @checked
 def two_site(
-    problem: Problem, truncation: Truncation, *, method: str = "svd", normalize: bool = True
+    problem: Problem,
+    truncation: Truncation,
+    *,
+    method: str = "svd",
+    normalize: bool = True,
+    split: Splitter = split_matrix,
 ) -> Step:
     """Return the step that merges two sites, solves, splits with `truncation` and moves on.
 
     method: of `split_matrix` ("gram" is the fast one for training). normalize: rescale the new
-    centre to norm one, so that what truncation removed does not shrink the state.
+    centre to norm one, so that what truncation removed does not shrink the state. split: takes
+    the place of `split_matrix`, such as a function that hands one process's result to all.
     """
     _check_offers(problem, "solve", "grow_left", "grow_right")
     _check_method(method)
@@ -264,21 +272,21 @@ def two_site(
         q, r = b.shape[1:]
         block = reshape(reshape(a, (l * p, m)) @ reshape(b, (m, q * r)), (l, p, q, r))
         block, loss = problem.solve(left.environment, block, right.environment, bond)
-        split = split_matrix(
+        pair = split(
             reshape(block, (l * p, q * r)),
             truncation,
             method=method,
             absorb="right" if rightwards else "left",
         )
-        kept = split.left.shape[1]
-        new_a, new_b = reshape(split.left, (l, p, kept)), reshape(split.right, (kept, q, r))
+        kept = pair.left.shape[1]
+        new_a, new_b = reshape(pair.left, (l, p, kept)), reshape(pair.right, (kept, q, r))
         if rightwards:
             left, centre = _push(left, new_a, problem.grow_left, bond), new_b
         else:
             right, centre = _push(right, new_b, problem.grow_right, bond + 1), new_a
         centre = _in_order(_unit(centre) if normalize else centre)
         new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
-        return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
+        return new, StepInfo(bond, rightwards, loss, kept, pair.discarded_weight)
 
     return step
 
@@ -296,6 +304,7 @@ def one_site(
     expand: int = 0,
     method: str = "svd",
     normalize: bool = True,
+    split: Splitter = split_matrix,
 ) -> Step:
     """Return the step that solves the centre alone, splits it with `truncation` and moves on.
 
@@ -344,26 +353,26 @@ def one_site(
             left.environment, array, right.environment, zipper.position
         )
         l, p, r = array.shape
-        split = split_matrix(
+        pair = split(
             reshape(array, (l * p, r) if rightwards else (l, p * r)),
             truncation,
             method=method,
             absorb="right" if rightwards else "left",
         )
-        kept = split.left.shape[1]
+        kept = pair.left.shape[1]
         if rightwards:
-            left = _push(near, reshape(split.left, (l, p, kept)), problem.grow_left, bond)
+            left = _push(near, reshape(pair.left, (l, p, kept)), problem.grow_left, bond)
             q, s = other.shape[1:]
-            centre = reshape(split.right @ reshape(other, (r, q * s)), (kept, q, s))
+            centre = reshape(pair.right @ reshape(other, (r, q * s)), (kept, q, s))
             right = far
         else:
-            right = _push(near, reshape(split.right, (kept, p, r)), problem.grow_right, bond + 1)
+            right = _push(near, reshape(pair.right, (kept, p, r)), problem.grow_right, bond + 1)
             k, q = other.shape[:2]
-            centre = reshape(reshape(other, (k * q, l)) @ split.left, (k, q, kept))
+            centre = reshape(reshape(other, (k * q, l)) @ pair.left, (k, q, kept))
             left = far
         centre = _in_order(_unit(centre) if normalize else centre)
         new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
-        return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
+        return new, StepInfo(bond, rightwards, loss, kept, pair.discarded_weight)
 
     return step
 

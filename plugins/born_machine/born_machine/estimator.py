@@ -41,6 +41,7 @@ from born_machine.inputs import (
 from born_machine.mixing import WEIGHTS
 from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
+from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Schedule, Settings, plain_schedule
 from born_machine.train import Augment
 from tnkit import ArgumentError, FormatError, StepInfo, checked
@@ -201,6 +202,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         *,
         validation: Any = None,
         resume: AnyCheckpoint | None = None,
+        ranks: Ranks = ALONE,
         on_step: Callable[[int, StepInfo], None] | None = None,
         on_sweep: Callable[[AnyCheckpoint], None] | None = None,
     ) -> Self:
@@ -208,11 +210,16 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         y is ignored. validation: samples to stop by, in place of a share of X held out (then leave
         validation_fraction at "auto" or 0). resume: a checkpoint of a run with the same data and
-        parameters, which goes on exactly where it stopped. on_step, on_sweep: called after every
+        parameters, which goes on exactly where it stopped. ranks: the processes that train
+        together, each making this call with the same arguments (`born_machine.ranks.joined`
+        gives them; random_state must be set); the result is that of one process, but for the
+        rounding of sums, and the same on all. on_step, on_sweep: called after every
         bond and sweep. All is checked before any work is done: `ArgumentError`, `SizeError`,
         `ArgumentTypeError`.
         """
         self._check_parameters()
+        if ranks.size > 1 and self.random_state is None:
+            raise ArgumentError("several processes need one random_state, got None")
         settings = self._settings()
         samples = read_samples(X, self.missing)
         shape = np.shape(X)
@@ -221,7 +228,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         image_shape = image_shape_of(self.image_shape, shape, samples.shape[1])
         origin = self._origin()
         dims = value_counts(self.levels if origin is None else origin.dims, samples)
-        device, place = resolve_device(self.device)
+        device, place = resolve_device(self.device, ranks)
         rng = generator(self.random_state)
         if validation is None:
             held_out = held_out_rows(self.validation_fraction, len(samples), rng)
@@ -238,15 +245,20 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
         reach, fuel, hook = self._augmentation(image_shape, training)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
-        with threadpool_limits(limits=thread_limit(settings.largest_bond), user_api="blas"):
+        plan = replace(plan, ranks=ranks)
+        limit = thread_limit(settings.largest_bond, ranks)
+
+        def begin() -> tuple[str, tuple[Order, ...], Any]:
             name, orders = self._orders(plan, image_shape, origin)
-            plan = replace(plan, orders=orders)
             if resume is not None:
-                start: Any = resume
-            elif origin is not None:
-                start = starts_from(origin, settings)
-            else:
-                start = first_starts(plan, rng)
+                return name, orders, resume
+            if origin is not None:
+                return name, orders, starts_from(origin, settings)
+            return name, orders, first_starts(replace(plan, orders=orders), rng)
+
+        with threadpool_limits(limits=limit, user_api="blas"):
+            name, orders, start = ranks.first(begin)
+            plan = replace(plan, orders=orders)
             result, model = fit_chains(plan, start, on_step=on_step, on_sweep=on_sweep)
         self.model_ = model
         self.order_name_ = name

@@ -11,10 +11,12 @@ from born_machine.amplitude import bond_orders
 from born_machine.data import Samples
 from born_machine.missing import GapProblem, gap_problem
 from born_machine.problem import LikelihoodProblem
+from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.update import StepRule
 from tnkit import (
     MPS,
+    ArgumentError,
     NonFiniteError,
     StepInfo,
     Zipper,
@@ -57,7 +59,9 @@ class BondSweeper:
     """Sweeps there and back over the bonds.
 
     Between sweeps the chain stays open, its environments in place, as long as the samples and the
-    state stay; keep_open=False gives that memory back after every sweep.
+    state stay; keep_open=False gives that memory back after every sweep. ranks: the processes
+    that each sweep with their rows of the samples; `ArgumentError` where there are too few rows,
+    or where batch_per="bond", which draws from all rows, meets several processes.
     """
 
     def __init__(
@@ -68,7 +72,11 @@ class BondSweeper:
         *,
         place: Place = np.asarray,
         keep_open: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
+        if settings.batch_size is not None and settings.batch_per == "bond" and ranks.size > 1:
+            raise ArgumentError("batch_per='bond' works on one process; use 'sweep' on several")
+        self._ranks = ranks
         self._fuel = fuel
         self._dims = dims
         self._settings = settings
@@ -84,6 +92,13 @@ class BondSweeper:
         """Sweep once; see `Sweeper`."""
         settings = self._settings
         values = settings.at(number)
+        samples = self._fuel(number)
+        rows = self._ranks.rows(len(samples))
+        if len(samples) < self._ranks.size:
+            raise ArgumentError(
+                f"{len(samples)} samples a sweep cannot be shared out to {self._ranks.size} "
+                "processes; use fewer"
+            )
         rule = StepRule(
             learning_rate=scale * values.learning_rate,
             steps=settings.steps,
@@ -93,11 +108,13 @@ class BondSweeper:
             noise=values.noise,
             batch_size=settings.batch_size if settings.batch_per == "bond" else None,
             rng=np.random.default_rng((settings.seed, number, 1)),
+            ranks=self._ranks,
+            share=(rows.stop - rows.start) / len(samples),
         )
-        samples = self._fuel(number)
         if samples is not self._samples or self._problem is None:
             like = self._place(state.arrays[0])
-            self._problem = likelihood_problem(samples, self._dims, like, rule)
+            gaps = bool((samples < 0).any())  # on any process: all must speak of the same arrays
+            self._problem = likelihood_problem(samples[rows], self._dims, like, rule, gaps=gaps)
             self._samples, self._open = samples, None
         problem = self._problem = self._problem.with_rule(rule)
         if self._open is not None and self._open[0] is state:
@@ -107,10 +124,13 @@ class BondSweeper:
             centre = len(state) - 1 if settings.method == "one-site" else state.centre or 0
             zipper = open_zipper(placed(state, self._place), problem, centre)
         width = 2
-        step = two_site(problem, values.truncation, method="gram")
+        split = self._ranks.split
+        step = two_site(problem, values.truncation, method="gram", split=split)
         if settings.method == "one-site":
             width = 1
-            step = one_site(problem, values.truncation, expand=settings.expand, method="gram")
+            step = one_site(
+                problem, values.truncation, expand=settings.expand, method="gram", split=split
+            )
         infos = []
         moves = round_trip(len(self._dims), width=width)
         for after, info in _of_sweep(number, sweep(zipper, step, moves)):
@@ -136,10 +156,13 @@ def _of_sweep(
 
 
 def likelihood_problem(
-    samples: Samples, dims: tuple[int, ...], like: Any, rule: StepRule
+    samples: Samples, dims: tuple[int, ...], like: Any, rule: StepRule, *, gaps: bool | None = None
 ) -> LikelihoodProblem | GapProblem:
-    """Return the problem of these samples (sample, site), negative where missing."""
-    if (samples < 0).any():
+    """Return the problem of these samples (sample, site), negative where missing.
+
+    gaps: whether there may be any; found out by default.
+    """
+    if (samples < 0).any() if gaps is None else gaps:
         return gap_problem(samples, dims, like, rule)
     return LikelihoodProblem(bond_orders(samples, dims, like), like, len(samples), rule)
 
