@@ -45,6 +45,7 @@ from tnkit.errors import (
     ScaleError,
     SizeError,
     TnkitError,
+    WorkerError,
 )
 from tnkit.files import load, save
 from tnkit.index import Index
@@ -195,6 +196,7 @@ __all__ = [
     "Truncation",
     "Vidal",
     "Windowed",
+    "WorkerError",
     "Zipper",
     "add",
     "adjoint_mpo",

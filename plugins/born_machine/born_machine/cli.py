@@ -21,7 +21,15 @@ from born_machine.options import PARAMETERS, parse
 from born_machine.progress import Progress
 from born_machine.ranks import RankLostError, Ranks, joined
 from born_machine.report import half_mask, model_facts, plain, read_results
-from born_machine.run import CHECKPOINT, SUMMARY, DataSource, find_model, open_run, resume_run, start_run
+from born_machine.run import (
+    CHECKPOINT,
+    SUMMARY,
+    DataSource,
+    find_model,
+    open_run,
+    resume_run,
+    start_run,
+)
 from tnkit import ArgumentError, TnkitError, atomic_file
 
 __all__ = ["main"]

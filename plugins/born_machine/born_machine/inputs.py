@@ -171,7 +171,7 @@ def what_was_chosen(device: str, max_bond: int, ranks: Ranks, starter: str) -> s
         here = f", {ranks.local_size} here" if ranks.local_size < ranks.size else ""
         count = f"{ranks.size} processes{here} ({starter})"
     limit = thread_limit(max_bond, ranks)
-    threads = cores() // ranks.local_size if limit is None else limit
-    because = "cores shared out" if limit is None else "fastest up to bond 128"
-    each = "" if ranks.size == 1 else " each"
-    return f"device {name} ({why}), {count}, {threads} BLAS thread{'s' * (threads > 1)}{each} ({because})"
+    threads = cores() if limit is None else limit
+    because = "fastest up to bond 128" if max_bond <= 128 else f"of {cores()} cores"
+    each = "s" * (threads > 1) + " each" * (ranks.size > 1)
+    return f"device {name} ({why}), {count}, {threads} BLAS thread{each} ({because})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import IO
 
 from born_machine.inputs import cores
@@ -61,12 +63,35 @@ def launch(module: str, arguments: Sequence[str], count: int) -> int:
     Process 0 speaks for all. When one ends badly the others are stopped: `RankLostError` names it,
     unless it is process 0, which has said why itself. Ctrl-C goes to process 0.
     """
-    said = [tempfile.TemporaryFile() for _ in range(count)]
-    where = _environment()
-    processes = [
+    with ExitStack() as stack:
+        said = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(count)]
+        processes = _started([sys.executable, "-m", module, *arguments], said)
+        try:
+            first = _first_to_fail(processes)
+        except KeyboardInterrupt:
+            processes[0].send_signal(signal.SIGINT)
+            first = _first_to_fail(processes)
+        finally:
+            _stop(processes)
+        if first is None:
+            return 0
+        return _told(first, [process.wait() for process in processes], said)
+
+
+def _started(command: Sequence[str], said: Sequence[IO[bytes]]) -> list[subprocess.Popen[bytes]]:
+    """Start one process for each file of `said`, which takes what all but process 0 complain."""
+    count = len(said)
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores() // count)))
+    where = _meeting() | {
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "OMP_NUM_THREADS": threads,
+        _MARK: "1",
+    }
+    return [
         subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            env=where | {"RANK": str(rank), "LOCAL_RANK": str(rank)} | _sizes(count),
+            command,
+            env=where | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdin=subprocess.PIPE,
             stdout=None if rank == 0 else subprocess.DEVNULL,
             stderr=None if rank == 0 else said[rank],
@@ -74,45 +99,34 @@ def launch(module: str, arguments: Sequence[str], count: int) -> int:
         )
         for rank in range(count)
     ]
-    try:
-        first = _first_to_fail(processes)
-    except KeyboardInterrupt:
-        processes[0].send_signal(signal.SIGINT)
-        first = _first_to_fail(processes)
-    finally:
-        _stop(processes)
-    if first is None:
-        return 0
-    return _told(first, [process.wait() for process in processes], said)
 
 
-def _sizes(count: int) -> dict[str, str]:
-    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores() // count)))
-    sizes = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
-    return sizes | {"OMP_NUM_THREADS": threads}
-
-
-def _environment() -> dict[str, str]:
+def _meeting() -> dict[str, str]:
     """Return this process's environment with a place to meet on this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     loopback = "lo0" if sys.platform == "darwin" else "lo"
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), _MARK: "1"}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     return {"GLOO_SOCKET_IFNAME": loopback} | os.environ | meeting
 
 
 def _first_to_fail(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
-    """Wait until one ends badly, and return its number; None when all have ended well."""
+    """Wait until one ends badly, and return its number; None when all have ended well.
+
+    Those that end because they lost another one are named only where no cause shows up.
+    """
+    deadline = math.inf
     while True:
         found = [process.poll() for process in processes]
-        # those that only say that another one was lost come after it
-        for bad in ({None, 0, LOST}, {None, 0}):
-            for rank, status in enumerate(found):
-                if status not in bad and (LOST in bad or None not in found):
-                    return rank
-        if all(status == 0 for status in found):
-            return None
+        bad = [rank for rank, status in enumerate(found) if status not in (None, 0)]
+        for rank in bad:
+            if found[rank] != LOST:
+                return rank
+        if bad:
+            deadline = min(deadline, time.monotonic() + _GRACE)
+        if None not in found or time.monotonic() > deadline:
+            return bad[0] if bad else None
         time.sleep(0.02)
 
 
@@ -137,7 +151,9 @@ def _told(first: int, statuses: Sequence[int], said: Sequence[IO[bytes]]) -> int
     lines = said[first].read().decode(errors="replace").strip().splitlines()
     last = lines[-1].removeprefix("born-machine: ") if lines else ""
     how = f"ended with status {status}" + (f" ({last})" if last else "")
-    if status < 0:
+    if status == LOST:
+        how = "heard no more of another one"
+    elif status < 0:
         how = f"was ended by {signal.Signals(-status).name}"
     others = "the other was" if len(statuses) == 2 else "the others were"
     raise RankLostError(f"process {first} of {len(statuses)} {how}; {others} stopped")

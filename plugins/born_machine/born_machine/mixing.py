@@ -98,9 +98,7 @@ def train_mixture(
         hook = None if augment is None else along_order(augment, order)
         source = SweepFuel(trained_on[:, order], own, hook)
         site_dims = tuple(dims[feature] for feature in order)
-        sweeper = make_sweeper(
-            source, site_dims, own, place=place, keep_open=False, ranks=ranks
-        )
+        sweeper = make_sweeper(source, site_dims, own, place=place, keep_open=False, ranks=ranks)
         scorers.append(scorer)
         running.append(checkpoints(first, scorer, sweeper, own, on_step=on_step))
     logs: list[tuple[MPS, tuple[Logs, Logs | None]] | None] = [None] * len(running)
