@@ -213,7 +213,7 @@ def _workers(executor: Executor | None) -> int:
     for name in ("_max_workers", "num_workers"):  # the pools of Python and loky; mpi4py's
         if found := getattr(executor, name, None):
             return int(found)
-    client = getattr(executor, "_client", None)  # dask.distributed's
+    client: Any = getattr(executor, "_client", None)  # dask.distributed's
     if hasattr(client, "nthreads"):
         return max(1, sum(client.nthreads().values()))
     return os.cpu_count() or 1

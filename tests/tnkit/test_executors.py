@@ -108,7 +108,7 @@ def test_errors_of_the_contraction_itself_stay_what_they_are() -> None:
         def submit(self, *_: Any, **__: Any) -> Any:
             raise self.error
 
-    with Refusing(MemoryError("no room")) as pool, pytest.raises(MemoryError, match="^no room"):
+    with Refusing(MemoryError("no room")) as pool, pytest.raises(MemoryError, match=r"^no room"):
         contract(NETWORK, SLICED, executor=pool)
     with (
         Refusing(RuntimeError("shut down")) as pool,

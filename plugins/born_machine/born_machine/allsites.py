@@ -21,9 +21,9 @@ class AllSiteSweeper:
     """A sweep is `steps` passes over the samples in batches drawn afresh; bonds stay as they are.
 
     Several processes share each batch out; gradients are summed, and process 0's arrays are taken
-    by all after the sweep. The optimiser's own arrays travel in the memory, so that a resumed run goes on exactly. Raises
-    `ArgumentError` for a name that is no optimiser, one whose state is no arrays (LBFGS), and
-    samples with gaps.
+    by all after the sweep. The optimiser's own arrays travel in the memory, so that a resumed run
+    goes on exactly. Raises `ArgumentError` for a name that is no optimiser, one whose state is no
+    arrays (LBFGS), and samples with gaps.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class AllSiteSweeper:
         total, *sums = self._ranks.total(loss, *gradients)
         for array, gradient in zip(module.arrays, sums, strict=True):
             array.grad = gradient
-        return total  # type: ignore[no-any-return]
+        return total
 
 
 def _kept(optimizer: torch.optim.Optimizer) -> Memory:

@@ -116,7 +116,8 @@ def _progress(
     options: argparse.Namespace, machine: BornMachine, folder: Path, ranks: Ranks
 ) -> Progress:
     starter = "torchrun" if options.processes is None else "--processes"
-    bond = int(np.max(machine.max_bond))
+    bonds: Any = machine.max_bond  # a number or several: the command line knows no functions
+    bond = int(np.max(bonds))
     about = what_was_chosen(machine.device, bond, ranks, starter)
     quiet = options.quiet or ranks.rank > 0
     saved = options.command == "resume" and ranks.rank == 0

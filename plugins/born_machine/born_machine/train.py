@@ -50,8 +50,8 @@ def train(
     sweep. start: a state of norm one with its centre anywhere, or the checkpoint of an earlier
     run, from which training goes on exactly as if never stopped. place: puts a NumPy array where
     the work shall be done. ranks: the processes that do this call together, each with the same
-    arguments; all return the same. on_step and on_sweep: called after every bond (sweep number, info),
-    and with the start and after every sweep. Raises `NonFiniteError` naming the sweep where the
+    arguments; all return the same. on_step and on_sweep: called after every bond (sweep number,
+    info), and with the start and after every sweep. Raises `NonFiniteError` naming the sweep where the
     NLL stops being a number; the last checkpoint given to on_sweep is then the last good one.
     """
     scorer = Scorer(samples, validation, place, ranks)
