@@ -47,6 +47,7 @@ from tnkit.errors import (
     ScaleError,
     SizeError,
     TnkitError,
+    WorkerError,
 )
 from tnkit.files import load, save
 from tnkit.index import Index
@@ -133,6 +134,7 @@ from tnkit.mps.sweep import (
     one_site,
     open_zipper,
     round_trip,
+    split_block,
     sweep,
     two_site,
 )
@@ -198,6 +200,7 @@ __all__ = [
     "Truncation",
     "Vidal",
     "Windowed",
+    "WorkerError",
     "Zipper",
     "add",
     "adjoint_mpo",
@@ -328,6 +331,7 @@ __all__ = [
     "site_operators",
     "site_probabilities",
     "split",
+    "split_block",
     "split_chain",
     "split_matrix",
     "split_method",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
@@ -12,7 +13,14 @@ import numpy as np
 
 from tnkit.arrays import Array, as_array, movers, namespace, promote, whole
 from tnkit.checking import checked, shown
-from tnkit.errors import ArgumentError, ArgumentTypeError, MemoryLimitError, SizeError
+from tnkit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    MemoryLimitError,
+    SizeError,
+    TnkitError,
+    WorkerError,
+)
 from tnkit.network import TensorNetwork
 from tnkit.notation import parse, parse_interleaved, shorten
 from tnkit.planning import Plan, plan
@@ -50,7 +58,8 @@ def contract(
     plan: one made for this structure, by default `plan(network, ...)` with the other arguments.
     memory_limit: bytes; `MemoryLimitError`, before anything is allocated, where it cannot be kept.
     executor: any `concurrent.futures.Executor`, which computes slices side by side (they exist
-    where the plan is sliced); the limit then holds for all its workers together. progress(done,
+    where the plan is sliced); the limit then holds for all its workers together. `WorkerError`
+    names the slices that were lost where a worker died. progress(done,
     total) is called after each slice; cancel: an event that stops the work between slices with
     `concurrent.futures.CancelledError`. Library, device and gradients are those of the arrays.
 
@@ -201,7 +210,13 @@ def _plan_for(
 def _workers(executor: Executor | None) -> int:
     if executor is None:
         return 1
-    return int(getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+    for name in ("_max_workers", "num_workers"):  # the pools of Python and loky; mpi4py's
+        if found := getattr(executor, name, None):
+            return int(found)
+    client: Any = getattr(executor, "_client", None)  # dask.distributed's
+    if hasattr(client, "nthreads"):
+        return max(1, sum(client.nthreads().values()))
+    return os.cpu_count() or 1
 
 
 def _over_slices(
@@ -261,6 +276,7 @@ def _pieces(
         return
     size = max(1, program.slices // 256)
     chunks = iter(lambda: list(islice(values, size)), [])
+    total, sent, done = program.slices, 0, 0
     waiting: list[tuple[int, Future[Any]]] = []
     try:
         while True:
@@ -269,7 +285,10 @@ def _pieces(
                 chunk = next(chunks, None)
                 if chunk is None:
                     break
-                waiting.append((len(chunk), executor.submit(work, program, pool, chunk)))
+                with _named(sent, len(chunk), total):
+                    future = executor.submit(work, program, pool, chunk)
+                waiting.append((len(chunk), future))
+                sent += len(chunk)
             if not waiting:
                 return
             count, first = waiting[0]
@@ -277,7 +296,26 @@ def _pieces(
                 wait([first], timeout=0.1, return_when=FIRST_COMPLETED)
                 check()
             waiting.pop(0)
-            yield count, first.result()
+            with _named(done, count, total):
+                part = first.result()
+            done += count
+            yield count, part
     finally:
         for _, future in waiting:
             future.cancel()
+
+
+@contextmanager
+def _named(start: int, count: int, total: int) -> Iterator[None]:
+    """Raise `WorkerError` with the numbers of the slices for what is no error of their contents."""
+    try:
+        yield
+    except (TnkitError, MemoryError, CancelledError):
+        raise
+    except Exception as error:
+        which = f"slice {start + 1}" if count == 1 else f"slices {start + 1} to {start + count}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise WorkerError(
+            f"{which} of {total} came to nothing in the executor ({reason}); a broken pool stays "
+            "broken: make a new one, of fewer workers if memory ran out, and contract again"
+        ) from error

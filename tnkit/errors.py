@@ -20,6 +20,7 @@ __all__ = [
     "ScaleError",
     "SizeError",
     "TnkitError",
+    "WorkerError",
 ]
 
 
@@ -72,3 +73,7 @@ class MemoryLimitError(TnkitError, MemoryError):
 
 class FormatError(TnkitError, ValueError):
     """A file is not what it should be: wrong kind, version, size or checksum."""
+
+
+class WorkerError(TnkitError, RuntimeError):
+    """A worker of an executor died, or could not be given its work."""

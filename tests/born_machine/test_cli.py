@@ -68,7 +68,8 @@ def test_the_summary_tells_exact_figures(run: Path) -> None:
 def test_train_shows_progress_by_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TRAIN, "--out", str(tmp_path / "run")]) == 0
     captured = capsys.readouterr()
-    lines = captured.err.splitlines()
+    chosen, *lines = captured.err.splitlines()
+    assert chosen == "device cpu (as asked), 1 process, 1 BLAS thread (the rule of tnkit.threads)"
     assert [line.split()[1] for line in lines] == ["0", "1", "2"]
     assert all("NLL train" in line and "validation" in line and "bond" in line for line in lines)
     assert captured.out.startswith("# Born machine on digits")

@@ -33,7 +33,7 @@ from tnkit.mps.gauge import canonicalize
 from tnkit.mps.sites import check_length
 from tnkit.mps.state import MPS, Gauge
 from tnkit.retraction import retract_matrix
-from tnkit.splitting import METHODS, Absorb, split_matrix
+from tnkit.splitting import METHODS, Absorb, MatrixSplit, split_matrix
 from tnkit.truncation import Truncation
 
 __all__ = [
@@ -160,6 +160,17 @@ class StepInfo:
 
 
 Step = Callable[[Zipper, Move], tuple[Zipper, StepInfo]]
+Splitter = Callable[..., MatrixSplit]
+"""A function that takes what `split_block` takes."""
+
+
+def split_block(
+    matrix: Array, truncation: Truncation, *, method: str, absorb: Absorb, space: Array = None
+) -> MatrixSplit:
+    """Split the block of a sweep by a method of `split_matrix`, or "retraction" from `space`."""
+    if method == "retraction":
+        return retract_matrix(matrix, space, truncation, absorb=absorb)
+    return split_matrix(matrix, truncation, method=method, absorb=absorb)
 
 
 @checked
@@ -249,18 +260,23 @@ def round_trip(length: int, *, from_right: bool = True, width: int = 2) -> tuple
 
 @checked
 def two_site(
-    problem: Problem, truncation: Truncation, *, method: str = "auto", normalize: bool = True
+    problem: Problem,
+    truncation: Truncation,
+    *,
+    method: str = "auto",
+    normalize: bool = True,
+    split: Splitter = split_block,
 ) -> Step:
     """Return the step that merges two sites, solves, splits with `truncation` and moves on.
 
     method: of `split_matrix`; "auto" takes the faster of those that are exact for what is kept.
     Or "retraction", faster still where a bond is full and the solver changes the block little: see
     `retract_matrix`; the space is that of the site ahead. normalize: rescale the new centre to norm
-    one, so that what truncation removed does not shrink the state.
+    one, so that what truncation removed does not shrink the state. split: takes the place of
+    `split_block`, such as a function that hands one process's result to all.
     """
     _check_offers(problem, "solve", "grow_left", "grow_right")
-    retracts = method == "retraction"
-    if not retracts:
+    if method != "retraction":
         _check_method(method, "retraction")
 
     def step(zipper: Zipper, move: Move) -> tuple[Zipper, StepInfo]:
@@ -285,20 +301,17 @@ def two_site(
         block, loss = problem.solve(left.environment, block, right.environment, bond)
         matrix = reshape(block, (l * p, q * r))
         side: Absorb = "right" if rightwards else "left"
-        if retracts:
-            ahead = second if rightwards else first
-            split = retract_matrix(matrix, ahead, truncation, absorb=side)
-        else:
-            split = split_matrix(matrix, truncation, method=method, absorb=side)
-        kept = split.left.shape[1]
-        new_a, new_b = reshape(split.left, (l, p, kept)), reshape(split.right, (kept, q, r))
+        ahead = second if rightwards else first
+        pair = split(matrix, truncation, method=method, absorb=side, space=ahead)
+        kept = pair.left.shape[1]
+        new_a, new_b = reshape(pair.left, (l, p, kept)), reshape(pair.right, (kept, q, r))
         if rightwards:
             left, centre = _push(left, new_a, problem.grow_left, bond), new_b
         else:
             right, centre = _push(right, new_b, problem.grow_right, bond + 1), new_a
         centre = _in_order(centre / frobenius(centre) if normalize else centre)
         new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
-        return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
+        return new, StepInfo(bond, rightwards, loss, kept, pair.discarded_weight)
 
     return step
 
@@ -317,6 +330,7 @@ def one_site(
     expand: int = 0,
     method: str = "auto",
     normalize: bool = True,
+    split: Splitter = split_block,
 ) -> Step:
     """Return the step that solves the centre alone, splits it with `truncation` and moves on.
 
@@ -365,26 +379,26 @@ def one_site(
             left.environment, array, right.environment, zipper.position
         )
         l, p, r = array.shape
-        split = split_matrix(
+        pair = split(
             reshape(array, (l * p, r) if rightwards else (l, p * r)),
             truncation,
             method=method,
             absorb="right" if rightwards else "left",
         )
-        kept = split.left.shape[1]
+        kept = pair.left.shape[1]
         if rightwards:
-            left = _push(near, reshape(split.left, (l, p, kept)), problem.grow_left, bond)
+            left = _push(near, reshape(pair.left, (l, p, kept)), problem.grow_left, bond)
             q, s = other.shape[1:]
-            centre = reshape(split.right @ reshape(other, (r, q * s)), (kept, q, s))
+            centre = reshape(pair.right @ reshape(other, (r, q * s)), (kept, q, s))
             right = far
         else:
-            right = _push(near, reshape(split.right, (kept, p, r)), problem.grow_right, bond + 1)
+            right = _push(near, reshape(pair.right, (kept, p, r)), problem.grow_right, bond + 1)
             k, q = other.shape[:2]
-            centre = reshape(reshape(other, (k * q, l)) @ split.left, (k, q, kept))
+            centre = reshape(reshape(other, (k * q, l)) @ pair.left, (k, q, kept))
             left = far
         centre = _in_order(centre / frobenius(centre) if normalize else centre)
         new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
-        return new, StepInfo(bond, rightwards, loss, kept, split.discarded_weight)
+        return new, StepInfo(bond, rightwards, loss, kept, pair.discarded_weight)
 
     return step
 

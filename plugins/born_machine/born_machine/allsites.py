@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from born_machine.module import BornModule
+from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.sweeper import Fuel, Memory, OnStep, Place
 from tnkit import MPS, ArgumentError, StepInfo
@@ -19,12 +20,16 @@ __all__ = ["AllSiteSweeper"]
 class AllSiteSweeper:
     """A sweep is `steps` passes over the samples in batches drawn afresh; bonds stay as they are.
 
-    The optimiser's own arrays travel in the memory, so that a resumed run goes on exactly. Raises
-    `ArgumentError` for a name that is no optimiser, one whose state is no arrays (LBFGS), and
-    samples with gaps.
+    Several processes share each batch out; gradients are summed, and process 0's arrays are taken
+    by all after the sweep. The optimiser's own arrays travel in the memory, so that a resumed run
+    goes on exactly. Raises `ArgumentError` for a name that is no optimiser, one whose state is no
+    arrays (LBFGS), and samples with gaps.
     """
 
-    def __init__(self, fuel: Fuel, settings: Settings, *, place: Place = np.asarray) -> None:
+    def __init__(
+        self, fuel: Fuel, settings: Settings, *, place: Place = np.asarray, ranks: Ranks = ALONE
+    ) -> None:
+        self._ranks = ranks
         kind = getattr(torch.optim, settings.optimizer, None)
         if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
             raise ArgumentError(
@@ -60,15 +65,27 @@ class AllSiteSweeper:
             for step, rows in enumerate(shuffled.split(batch)):
                 began = time.perf_counter()
                 optimizer.zero_grad()
-                nll = -module(samples[rows]).mean()
+                own = rows[self._ranks.rows(len(rows))]
+                nll = -module(samples[own]).sum() / len(rows)
                 nll.backward()
+                loss = self._summed(nll.detach(), module)
                 optimizer.step()
                 seconds = time.perf_counter() - began
-                infos.append(StepInfo(step, True, nll.detach(), bond, 0.0, seconds))
+                infos.append(StepInfo(step, True, loss, bond, 0.0, seconds))
                 if on_step is not None:
                     on_step(number, infos[-1])
-        trained = [array.detach().cpu().numpy() for array in module.arrays]
-        return MPS.from_arrays(trained, sites=state.sites), _kept(optimizer), infos
+        share = self._ranks.shared
+        trained = [share(array.detach().cpu().numpy()) for array in module.arrays]
+        kept = {name: share(array) for name, array in _kept(optimizer).items()}
+        return MPS.from_arrays(trained, sites=state.sites), kept, infos
+
+    def _summed(self, loss: torch.Tensor, module: BornModule) -> torch.Tensor:
+        """Sum loss and gradients over the processes; every one is left with the same bits."""
+        gradients = [array.grad for array in module.arrays]
+        total, *sums = self._ranks.total(loss, *gradients)
+        for array, gradient in zip(module.arrays, sums, strict=True):
+            array.grad = gradient
+        return total
 
 
 def _kept(optimizer: torch.optim.Optimizer) -> Memory:

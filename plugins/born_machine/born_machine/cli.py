@@ -14,22 +14,51 @@ import numpy as np
 from born_machine import BornMachine
 from born_machine.data import Dataset
 from born_machine.fitting import chains_of
+from born_machine.inputs import what_was_chosen
+from born_machine.launch import LOST, launch, launched, processes_to_start
 from born_machine.likelihood import standard_error
 from born_machine.options import PARAMETERS, parse
 from born_machine.progress import Progress
+from born_machine.ranks import RankLostError, Ranks, joined
 from born_machine.report import half_mask, model_facts, plain, read_results
-from born_machine.run import SUMMARY, DataSource, find_model, open_run, resume_run, start_run
+from born_machine.run import (
+    CHECKPOINT,
+    SUMMARY,
+    DataSource,
+    find_model,
+    open_run,
+    resume_run,
+    start_run,
+)
 from tnkit import ArgumentError, TnkitError, atomic_file
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run the command line and return its exit status.
+
+    0; 2 for bad input; 3 where another process of the same training was lost; 130 for Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    follows = launched()
+    folder: Path | None = None
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
+        options = parse(arguments)
+        if options.command in ("train", "resume"):
+            folder = options.out if options.command == "train" else options.run
+            count = processes_to_start(options.processes)
+            if count:
+                return launch("born_machine.cli", arguments, count)
         command: Callable[[argparse.Namespace], int] = _COMMANDS[options.command]
         return command(options)
+    except RankLostError as error:
+        if not follows:  # else the one that started this one says it
+            go_on = ""
+            if folder is not None and (folder / CHECKPOINT).exists():
+                go_on = f"; go on with: born-machine resume {folder}"
+            print(f"born-machine: {error}{go_on}", file=sys.stderr)
+        return LOST
     except (TnkitError, OSError, MemoryError) as error:
         print(f"born-machine: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -67,25 +96,43 @@ def _train(options: argparse.Namespace) -> int:
         raise ArgumentError("--test-key needs --test or --test-rows")
     names = set(PARAMETERS) - {"image_shape"}
     machine = BornMachine(**{name: getattr(options, name) for name in names})
-    with Progress(options.sweeps, options.quiet, options.out) as progress:
+    with joined() as ranks, _progress(options, machine, options.out, ranks) as progress:
         figures = start_run(
             options.out,
             machine,
             train,
             test,
             overwrite=options.overwrite,
+            ranks=ranks,
             on_step=progress.step,
             on_sweep=progress.sweep,
         )
-    _tell_run(options, options.out, figures)
+    if ranks.rank == 0:
+        _tell_run(options, options.out, figures)
     return 0
 
 
+def _progress(
+    options: argparse.Namespace, machine: BornMachine, folder: Path, ranks: Ranks
+) -> Progress:
+    starter = "torchrun" if options.processes is None else "--processes"
+    bonds: Any = machine.max_bond  # a number or several: the command line knows no functions
+    size = 2 * int(np.max(bonds))  # of matrices, with two values a site
+    about = what_was_chosen(machine.device, size, ranks, starter)
+    quiet = options.quiet or ranks.rank > 0
+    saved = options.command == "resume" and ranks.rank == 0
+    return Progress(machine.sweeps, quiet, folder, about=about, saved=saved)
+
+
 def _resume(options: argparse.Namespace) -> int:
-    sweeps = open_run(options.run).machine.sweeps
-    with Progress(sweeps, options.quiet, options.run, saved=True) as progress:
-        figures = resume_run(options.run, on_step=progress.step, on_sweep=progress.sweep)
-    _tell_run(options, options.run, figures)
+    with joined() as ranks:
+        machine = ranks.first(lambda: open_run(options.run)).machine
+        with _progress(options, machine, options.run, ranks) as progress:
+            figures = resume_run(
+                options.run, ranks=ranks, on_step=progress.step, on_sweep=progress.sweep
+            )
+    if ranks.rank == 0:
+        _tell_run(options, options.run, figures)
     return 0
 
 

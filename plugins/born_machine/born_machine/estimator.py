@@ -35,11 +35,13 @@ from born_machine.inputs import (
     image_shape_of,
     read_samples,
     resolve_device,
+    thread_limit,
     value_counts,
 )
 from born_machine.mixing import WEIGHTS
 from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
+from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Schedule, Settings, plain_schedule
 from born_machine.train import Augment
 from tnkit import ArgumentError, FormatError, StepInfo, checked, threads
@@ -213,6 +215,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         *,
         validation: Any = None,
         resume: AnyCheckpoint | None = None,
+        ranks: Ranks = ALONE,
         on_step: Callable[[int, StepInfo], None] | None = None,
         on_sweep: Callable[[AnyCheckpoint], None] | None = None,
     ) -> Self:
@@ -220,11 +223,16 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         y is ignored. validation: samples to stop by, in place of a share of X held out (then leave
         validation_fraction at "auto" or 0). resume: a checkpoint of a run with the same data and
-        parameters, which goes on exactly where it stopped. on_step, on_sweep: called after every
+        parameters, which goes on exactly where it stopped. ranks: the processes that train
+        together, each making this call with the same arguments (`born_machine.ranks.joined`
+        gives them; random_state must be set); the result is that of one process, but for the
+        rounding of sums, and the same on all. on_step, on_sweep: called after every
         bond and sweep. All is checked before any work is done: `ArgumentError`, `SizeError`,
         `ArgumentTypeError`, and `MemoryLimitError` where the sweeps would not fit.
         """
         self._check_parameters()
+        if ranks.size > 1 and self.random_state is None:
+            raise ArgumentError("several processes need one random_state, got None")
         settings = self._settings()
         samples = read_samples(X, self.missing)
         shape = np.shape(X)
@@ -233,7 +241,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         image_shape = image_shape_of(self.image_shape, shape, samples.shape[1])
         origin = self._origin()
         dims = value_counts(self.levels if origin is None else origin.dims, samples)
-        device, place = resolve_device(self.device)
+        device, place = resolve_device(self.device, ranks)
         rng = generator(self.random_state)
         if validation is None:
             held_out = held_out_rows(self.validation_fraction, len(samples), rng)
@@ -250,16 +258,21 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
         reach, fuel, hook = self._augmentation(image_shape, training)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
+        plan = replace(plan, ranks=ranks)
         held = footprint_of(plan, device)
-        with threads(max(dims) * settings.largest_bond):
+        size = max(dims) * settings.largest_bond
+
+        def begin() -> tuple[str, tuple[Order, ...], Any]:
             name, orders = self._orders(plan, image_shape, origin)
-            plan = replace(plan, orders=orders)
             if resume is not None:
-                start: Any = resume
-            elif origin is not None:
-                start = starts_from(origin, settings)
-            else:
-                start = first_starts(plan, rng)
+                return name, orders, resume
+            if origin is not None:
+                return name, orders, starts_from(origin, settings)
+            return name, orders, first_starts(replace(plan, orders=orders), rng)
+
+        with threads(size, thread_limit(size, ranks)):
+            name, orders, start = ranks.first(begin)
+            plan = replace(plan, orders=orders)
             result, model = fit_chains(plan, start, on_step=on_step, on_sweep=on_sweep)
         self.model_ = model
         self.order_name_ = name

@@ -24,6 +24,7 @@ from born_machine.models.mixture import MixtureModel
 from born_machine.models.mps import MPSModel, model_from_state
 from born_machine.models.protocol import Model
 from born_machine.ordering import CANDIDATES, image_order, site_order
+from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.start import start_state, state_like
 from born_machine.sweeper import OnStep, Place
@@ -52,7 +53,8 @@ class Plan:
     """What is trained on what: all in feature order.
 
     training, validation: (sample, feature), negative where missing; validation may be empty. fuel:
-    what the gradients see where that differs. orders: one a machine.
+    what the gradients see where that differs. orders: one a machine. ranks: the processes that
+    train it together.
     """
 
     training: Samples
@@ -64,6 +66,7 @@ class Plan:
     augment: Augment | None = None
     weights: str = "uniform"
     place: Place = np.asarray
+    ranks: Ranks = ALONE
 
 
 def fit_chains(
@@ -96,6 +99,7 @@ def fit_chains(
             fuel=None if plan.fuel is None else plan.fuel[:, order],
             augment=None if plan.augment is None else along_order(plan.augment, order),
             place=plan.place,
+            ranks=plan.ranks,
             on_step=on_step,
             on_sweep=on_sweep,
         )
@@ -111,6 +115,7 @@ def fit_chains(
             fuel=plan.fuel,
             augment=plan.augment,
             place=plan.place,
+            ranks=plan.ranks,
             on_step=on_step,
             on_sweep=on_sweep,
         )
@@ -228,7 +233,7 @@ def _best_candidate(plan: Plan) -> str:
     for name in CANDIDATES:
         order = site_order(name, features, None, plan.training)
         trial = replace(plan, training=plan.training[:2000], settings=short, orders=(order,))
-        trial = replace(trial, fuel=None, augment=None, place=np.asarray)
+        trial = replace(trial, fuel=None, augment=None, place=np.asarray, ranks=ALONE)
         result, _ = fit_chains(trial, first_starts(trial, np.random.default_rng(0)))
         trials[name] = result.history[result.best_sweep].watched
     return min(trials, key=lambda candidate: trials[candidate])

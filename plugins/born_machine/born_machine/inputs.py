@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from born_machine.data import Samples, as_array, check_samples
-from tnkit import ArgumentError, SizeError
+from born_machine.ranks import ALONE, Ranks
+from tnkit import ArgumentError, SizeError, thread_count
 
 __all__ = [
     "MISSING",
+    "cores",
     "generator",
     "image_shape_of",
     "read_samples",
     "resolve_device",
+    "thread_limit",
     "value_counts",
+    "what_was_chosen",
 ]
 
 MISSING = ("raise", "marginalise")
@@ -104,19 +109,69 @@ def generator(random_state: int | None) -> np.random.Generator:
     return np.random.default_rng(random_state)
 
 
-def resolve_device(device: str) -> tuple[str, Callable[[Any], Any]]:
-    """Return the device's name and what puts a NumPy array there (NumPy itself on the CPU)."""
+def thread_limit(size: int, ranks: Ranks = ALONE) -> int | None:
+    """Return the threads that processes on one machine take for matrices of `size` rows.
+
+    None leaves it to `tnkit.threads`; several processes share the cores out.
+    """
+    if ranks.size == 1 or thread_count(size) is not None:
+        return None
+    return max(1, cores() // ranks.local_size)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve_device(device: str, ranks: Ranks = ALONE) -> tuple[str, Callable[[Any], Any]]:
+    """Return the device's name and what puts a NumPy array there (NumPy itself on the CPU).
+
+    Of several processes on one machine each takes a CUDA device of its own: `ArgumentError` where
+    there are too few, or where all are given the same one.
+    """
     if device == "cpu":
         return "cpu", np.asarray
     if not isinstance(device, str) or not (device == "auto" or device.split(":")[0] == "cuda"):
         raise ArgumentError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
     import torch
 
-    if device == "auto" and not torch.cuda.is_available():
-        return "cpu", np.asarray
-    name = "cuda" if device == "auto" else device
-    number = name.partition(":")[2]
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if (number and not number.isdigit()) or int(number or 0) >= count:
-        raise ArgumentError(f"device {device!r} is not here: this machine has {count} CUDA devices")
+    if device == "auto" and count < ranks.local_size:
+        return "cpu", np.asarray
+    number = device.partition(":")[2] if device != "auto" else ""
+    if ranks.size > 1 and number:
+        raise ArgumentError(
+            f"device {device!r} is one device for {ranks.size} processes; "
+            "give 'cuda', and each takes its own"
+        )
+    if (number and not number.isdigit()) or int(number or 0) >= count or count < ranks.local_size:
+        wanted = f" for {ranks.local_size} processes" if ranks.local_size > 1 else ""
+        raise ArgumentError(
+            f"device {device!r} is not here: this machine has {count} CUDA devices{wanted}"
+        )
+    name = "cuda" if device == "auto" else device
+    name = f"cuda:{ranks.local_rank}" if ranks.size > 1 else name
     return name, lambda array: torch.as_tensor(np.ascontiguousarray(array), device=name)
+
+
+def what_was_chosen(device: str, size: int, ranks: Ranks, starter: str) -> str:
+    """Return in one line on what training runs, and why; raises as `resolve_device`.
+
+    size: rows of the largest matrices. starter: what started several processes.
+    """
+    name, _ = resolve_device(device, ranks)
+    why = "as asked"
+    if device == "auto":
+        why = "found" if name != "cpu" else "no CUDA device here"
+        if name == "cpu" and ranks.local_size > 1 and resolve_device(device)[0] != "cpu":
+            why = f"fewer CUDA devices than the {ranks.local_size} processes here"
+    count = "1 process"
+    if ranks.size > 1:
+        here = f", {ranks.local_size} here" if ranks.local_size < ranks.size else ""
+        count = f"{ranks.size} processes{here} ({starter})"
+    rule = thread_count(size)
+    number = rule or thread_limit(size, ranks) or cores()
+    because = f"of {cores()} cores" if rule is None else "the rule of tnkit.threads"
+    each = "s" * (number > 1) + " each" * (ranks.size > 1)
+    return f"device {name} ({why}), {count}, {number} BLAS thread{each} ({because})"

@@ -163,6 +163,7 @@ class GapProblem:
             other = everything.whole.nll(left.whole, right.whole, move.bond)
         values = self.gapped[:, move.bond : move.bond + 2]
         _, gradient = everything._nll(left, right, values, other)(block)
+        (gradient,) = self.rule.pooled(gradient)
         return gradient.reshape((l * p, q, r) if move.rightwards else (l, p, q * r))
 
     def _nll(
@@ -174,6 +175,8 @@ class GapProblem:
     ) -> Evaluate:
         """Return the mean NLL as a function of the block at `values`, with that of the rest."""
         n = len(self.gapped)
+        if not n and other is not None:
+            return other
         chosen = np.arange(n)
         batch = self.rule.batch_size
         if batch is not None and batch < n:

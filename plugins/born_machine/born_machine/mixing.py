@@ -13,6 +13,7 @@ from born_machine.curves import Order, variations
 from born_machine.data import Samples
 from born_machine.models.mixture import fitted_weights, log_mean
 from born_machine.ordering import CURVES, LEARNED, site_order
+from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.sweeper import OnStep, Place
 from born_machine.train import Augment, Logs, Scorer, SweepFuel, checkpoints, make_sweeper
@@ -73,6 +74,7 @@ def train_mixture(
     fuel: Samples | None = None,
     augment: Augment | None = None,
     place: Place = np.asarray,
+    ranks: Ranks = ALONE,
     on_step: OnStep | None = None,
     on_sweep: Callable[[MixtureCheckpoint], None] | None = None,
 ) -> MixtureCheckpoint:
@@ -92,11 +94,11 @@ def train_mixture(
     for number, (order, first) in enumerate(zip(orders, begun, strict=True)):
         own = member_settings(settings, number)
         held_out = None if validation is None else validation[:, order]
-        scorer = Scorer(samples[:, order], held_out, place)
+        scorer = Scorer(samples[:, order], held_out, place, ranks)
         hook = None if augment is None else along_order(augment, order)
         source = SweepFuel(trained_on[:, order], own, hook)
         site_dims = tuple(dims[feature] for feature in order)
-        sweeper = make_sweeper(source, site_dims, own, place=place, keep_open=False)
+        sweeper = make_sweeper(source, site_dims, own, place=place, keep_open=False, ranks=ranks)
         scorers.append(scorer)
         running.append(checkpoints(first, scorer, sweeper, own, on_step=on_step))
     logs: list[tuple[MPS, tuple[Logs, Logs | None]] | None] = [None] * len(running)

@@ -66,12 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--test-rows", default="", metavar="A:B", help="rows to test on")
     train.add_argument("--overwrite", action="store_true", help="replace a run in the folder")
     _add_parameters(train)
+    _add_processes(train)
     _add_quiet(train)
     _add_json(train)
     train.set_defaults(command="train")
 
     resume = commands.add_parser("resume", help="go on with an interrupted run")
     resume.add_argument("run", type=Path, metavar="RUN", help="its folder")
+    _add_processes(resume)
     _add_quiet(resume)
     _add_json(resume)
     resume.set_defaults(command="resume")
@@ -151,6 +153,15 @@ def _add_data(parser: argparse.ArgumentParser, *, what: str, optional: bool = Fa
     )
     parser.add_argument(
         "--image-shape", type=_shape, metavar="HxW", help="flat rows are images of this shape"
+    )
+
+
+def _add_processes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="share the samples out to N processes on this machine (1; torchrun brings its own)",
     )
 
 
@@ -260,7 +271,7 @@ _SWITCHES = ("overwrite", "quiet", "json")
 
 def _read_config(path: Path) -> dict[str, Any]:
     parameters = set(PARAMETERS) - {"random_state"}
-    known = {*SOURCE, "seed", "out", *_SWITCHES, *parameters}
+    known = {*SOURCE, "seed", "out", "processes", *_SWITCHES, *parameters}
     return read_settings(path, known, ignored=MADE_WITH)
 
 

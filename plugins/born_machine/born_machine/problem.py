@@ -129,6 +129,7 @@ class LikelihoodProblem:
                 out[:, q, :] += (l.conj() @ mixed[p, ...]).T @ (r.conj() * pull)
             else:
                 out[:, p, :] += (r.conj() @ mixed[q, ...]).T @ (l.conj() * pull)
+        (out,) = self.rule.ranks.total(out)
         return out if move.rightwards else xp.permute_dims(out, (2, 1, 0))
 
     def nll(self, left: Environment, right: Environment, bond: int) -> Evaluate:

@@ -17,8 +17,13 @@ _BAR = "{desc} |{bar:24}| {percentage:3.0f}%{postfix} [{elapsed}, {remaining} le
 class Progress:
     """A live bar on a terminal, one line a sweep everywhere."""
 
-    def __init__(self, sweeps: int, quiet: bool, folder: Path, *, saved: bool = False) -> None:
+    def __init__(
+        self, sweeps: int, quiet: bool, folder: Path, *, about: str = "", saved: bool = False
+    ) -> None:
+        """about: a line to begin with."""
         from tqdm import tqdm
+
+        self._about = about
 
         self._sweeps = sweeps
         self._quiet = quiet
@@ -41,7 +46,13 @@ class Progress:
         if kind is KeyboardInterrupt and self._saved:
             print(f"go on with: born-machine resume {self._folder}", file=sys.stderr)
 
+    def _begin(self) -> None:
+        if self._about and not self._quiet:
+            self._bar.write(self._about, file=sys.stderr)
+        self._about = ""
+
     def step(self, sweep: int, info: StepInfo) -> None:
+        self._begin()
         self._bar.update()
         now = time.monotonic()
         if now - self._shown > 0.5:  # reading the loss waits for the device: not at every bond
@@ -52,6 +63,7 @@ class Progress:
             )
 
     def sweep(self, checkpoint: AnyCheckpoint) -> None:
+        self._begin()
         self._saved = True
         record = checkpoint.history[-1]
         if record.sweep == 0:

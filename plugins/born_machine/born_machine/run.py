@@ -28,6 +28,7 @@ from born_machine.data import Dataset, Samples, load_dataset, take_rows
 from born_machine.estimator import BornMachine
 from born_machine.fitting import chains_of
 from born_machine.inputs import value_counts
+from born_machine.ranks import ALONE, Ranks
 from born_machine.report import RESULTS, measure, summary, write_report
 from tnkit import (
     MPS,
@@ -104,20 +105,26 @@ def start_run(
     test: DataSource | None,
     *,
     overwrite: bool = False,
+    ranks: Ranks = ALONE,
     on_step: Callable[[int, StepInfo], None] | None = None,
     on_sweep: Callable[[AnyCheckpoint], None] | None = None,
 ) -> dict[str, Any]:
     """Train in a new folder and return the figures it reached, as `measure` gives them.
 
     Data, parameters and folder are checked before training starts; a folder that holds a run is
-    refused unless `overwrite`. A checkpoint is written after every sweep.
+    refused unless `overwrite`. A checkpoint is written after every sweep. ranks: the processes
+    that make this call together; process 0 alone reads and writes the folder and returns figures.
     """
-    for name in (MODEL, CHECKPOINT, SETTINGS):
-        if (folder / name).exists() and not overwrite:
-            raise ArgumentError(
-                f"{folder} already holds a run; choose another folder, pass --overwrite, "
-                f"or go on with: born-machine resume {folder}"
-            )
+
+    def check() -> None:
+        for name in (MODEL, CHECKPOINT, SETTINGS):
+            if (folder / name).exists() and not overwrite:
+                raise ArgumentError(
+                    f"{folder} already holds a run; choose another folder, pass --overwrite, "
+                    f"or go on with: born-machine resume {folder}"
+                )
+
+    ranks.first(check)
     dataset, test_set = train.load(), None if test is None else test.load()
     if test is None and dataset.standard_rows is not None:  # the set comes with a split
         cut = dataset.standard_rows
@@ -127,7 +134,7 @@ def start_run(
         dataset = take_rows(dataset, slice(0, cut))
     machine = machine.set_params(image_shape=dataset.image_shape)
     run = Run(folder, machine, train, test)
-    return _train(run, dataset, test_set, None, {}, on_step, on_sweep)
+    return _train(run, dataset, test_set, None, {}, ranks, on_step, on_sweep)
 
 
 def _with_rows(source: DataSource, rows: str) -> DataSource:
@@ -137,14 +144,21 @@ def _with_rows(source: DataSource, rows: str) -> DataSource:
 def resume_run(
     folder: Path,
     *,
+    ranks: Ranks = ALONE,
     on_step: Callable[[int, StepInfo], None] | None = None,
     on_sweep: Callable[[AnyCheckpoint], None] | None = None,
 ) -> dict[str, Any]:
-    """Go on with an interrupted run exactly from its last checkpoint; return the figures."""
-    if (folder / MODEL).exists() and not (folder / CHECKPOINT).exists():
-        raise ArgumentError(f"{folder} is a finished run; there is nothing to resume")
-    run = open_run(folder)
-    checkpoint, about = load_checkpoint(folder / CHECKPOINT)
+    """Go on with an interrupted run exactly from its last checkpoint; return the figures.
+
+    ranks: as in `start_run`; on another number of processes sums round differently.
+    """
+
+    def find() -> tuple[Run, AnyCheckpoint, dict[str, Any]]:
+        if (folder / MODEL).exists() and not (folder / CHECKPOINT).exists():
+            raise ArgumentError(f"{folder} is a finished run; there is nothing to resume")
+        return open_run(folder), *load_checkpoint(folder / CHECKPOINT)
+
+    run, checkpoint, about = ranks.first(find)
     dataset = run.train.load()
     if about.get("data_sha256") != _fingerprint(dataset.samples):
         raise FormatError(
@@ -153,7 +167,7 @@ def resume_run(
         )
     test_set = None if run.test is None else run.test.load()
     strip = {int(sweep): np.asarray(drawn) for sweep, drawn in about.get("strip", {}).items()}
-    return _train(run, dataset, test_set, checkpoint, strip, on_step, on_sweep)
+    return _train(run, dataset, test_set, checkpoint, strip, ranks, on_step, on_sweep)
 
 
 def open_run(folder: Path) -> Run:
@@ -207,10 +221,16 @@ def _train(
     test_set: Dataset | None,
     resume: AnyCheckpoint | None,
     strip: dict[int, Samples],
+    ranks: Ranks,
     on_step: Callable[[int, StepInfo], None] | None,
     on_sweep: Callable[[AnyCheckpoint], None] | None,
 ) -> dict[str, Any]:
     fingerprint = _fingerprint(dataset.samples)
+    if ranks.first(lambda: fingerprint) != fingerprint:
+        raise ArgumentError(
+            f"process {ranks.rank} found other samples in {run.train.source} than process 0; "
+            "every machine needs the same file"
+        )
 
     def keep(checkpoint: AnyCheckpoint) -> None:
         sweep = len(checkpoint.history) - 1
@@ -237,7 +257,15 @@ def _train(
             f"the test samples have {test_set.samples.shape[1]} features, "
             f"the training samples {dataset.samples.shape[1]}"
         )
-    machine = run.machine.fit(dataset.samples, resume=resume, on_step=on_step, on_sweep=keep)
+    machine = run.machine.fit(
+        dataset.samples,
+        resume=resume,
+        ranks=ranks,
+        on_step=on_step,
+        on_sweep=keep if ranks.rank == 0 else None,
+    )
+    if ranks.rank > 0:
+        return {}
     machine.save(run.folder / MODEL)
     _write_history(run.folder, machine.history_)
     site = np.argsort(chains_of(machine.model_)[0].order)  # of each feature

@@ -15,10 +15,12 @@ from born_machine.devices import chosen_split
 from born_machine.footprint import needed
 from born_machine.missing import GapProblem, gap_problem
 from born_machine.problem import LikelihoodProblem
+from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.update import StepRule
 from tnkit import (
     MPS,
+    ArgumentError,
     NonFiniteError,
     StepInfo,
     Windowed,
@@ -75,7 +77,9 @@ class BondSweeper:
     Between sweeps the chain stays open, its environments in place, as long as the samples and the
     state stay; keep_open=False gives that memory back after every sweep. During a sweep as many
     environments are kept as `settings.memory_limit` allows (see `footprint`): `MemoryLimitError`
-    where even the fewest are too many.
+    where even the fewest are too many. ranks: the processes that each sweep with their rows of the
+    samples; `ArgumentError` where there are too few rows, or where batch_per="bond", which draws
+    from all rows, meets several processes.
     """
 
     def __init__(
@@ -86,7 +90,11 @@ class BondSweeper:
         *,
         place: Place = np.asarray,
         keep_open: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
+        if settings.batch_size is not None and settings.batch_per == "bond" and ranks.size > 1:
+            raise ArgumentError("batch_per='bond' works on one process; use 'sweep' on several")
+        self._ranks = ranks
         self._fuel = fuel
         self._dims = dims
         self._settings = settings
@@ -103,6 +111,13 @@ class BondSweeper:
         """Sweep once; see `Sweeper`."""
         settings = self._settings
         values = settings.at(number)
+        samples = self._fuel(number)
+        rows = self._ranks.rows(len(samples))
+        if len(samples) < self._ranks.size:
+            raise ArgumentError(
+                f"{len(samples)} samples a sweep cannot be shared out to {self._ranks.size} "
+                "processes; use fewer"
+            )
         rule = StepRule(
             learning_rate=scale * values.learning_rate,
             steps=settings.steps,
@@ -113,13 +128,15 @@ class BondSweeper:
             longest=settings.longest,
             batch_size=settings.batch_size if settings.batch_per == "bond" else None,
             rng=np.random.default_rng((settings.seed, number, 1)),
+            ranks=self._ranks,
+            share=(rows.stop - rows.start) / len(samples),
         )
-        samples = self._fuel(number)
         if samples is not self._samples or self._problem is None:
             like = self._place(state.arrays[0])
             self._problem = self._samples = self._open = None  # before there are two of them
-            self._every = needed(samples, self._dims, settings, str(like.device)).every
-            self._problem = likelihood_problem(samples, self._dims, like, rule)
+            gaps = bool((samples < 0).any())  # on any process: all must speak of the same arrays
+            self._every = needed(samples[rows], self._dims, settings, str(like.device)).every
+            self._problem = likelihood_problem(samples[rows], self._dims, like, rule, gaps=gaps)
             self._samples = samples
         self._problem = self._problem.with_rule(rule)
         problem: Any = self._problem
@@ -135,10 +152,12 @@ class BondSweeper:
         del opened
         width = 1 if settings.method == "one-site" else 2
         how = chosen_split(settings.split, zipper.centre, static=settings.static, width=width)
+        split = self._ranks.split
         if width == 1:
-            step = one_site(problem, values.truncation, expand=settings.expand, method=how)
+            growth = settings.expand
+            step = one_site(problem, values.truncation, expand=growth, method=how, split=split)
         else:
-            step = two_site(problem, values.truncation, method=how)
+            step = two_site(problem, values.truncation, method=how, split=split)
         infos = []
         moves = round_trip(len(self._dims), width=width)
         for after, info in _of_sweep(number, sweep(zipper, step, moves)):
@@ -195,10 +214,13 @@ def _of_sweep(
 
 
 def likelihood_problem(
-    samples: Samples, dims: tuple[int, ...], like: Any, rule: StepRule
+    samples: Samples, dims: tuple[int, ...], like: Any, rule: StepRule, *, gaps: bool | None = None
 ) -> LikelihoodProblem | GapProblem:
-    """Return the problem of these samples (sample, site), negative where missing."""
-    if (samples < 0).any():
+    """Return the problem of these samples (sample, site), negative where missing.
+
+    gaps: whether there may be any; found out by default.
+    """
+    if (samples < 0).any() if gaps is None else gaps:
         return gap_problem(samples, dims, like, rule)
     return LikelihoodProblem(bond_orders(samples, dims, like), like, len(samples), rule)
 

@@ -17,6 +17,7 @@ from born_machine.data import Samples
 from born_machine.devices import float32_products
 from born_machine.likelihood import log_likelihood
 from born_machine.observables import log_marginals
+from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.start import start_state
 from born_machine.sweeper import BondSweeper, OnStep, Place, Sweeper
@@ -47,6 +48,7 @@ def train(
     fuel: Samples | None = None,
     augment: Augment | None = None,
     place: Place = np.asarray,
+    ranks: Ranks = ALONE,
     on_step: OnStep | None = None,
     on_sweep: Callable[[Checkpoint], None] | None = None,
 ) -> Checkpoint:
@@ -57,14 +59,15 @@ def train(
     gradients see instead of `samples`. augment: redraws it (or the batch of it) before every
     sweep. start: a state of norm one with its centre anywhere, or the checkpoint of an earlier
     run, from which training goes on exactly as if never stopped. place: puts a NumPy array where
-    the work shall be done. on_step and on_sweep: called after every bond (sweep number, info),
-    and with the start and after every sweep. Raises `NonFiniteError` naming the sweep where the
-    NLL stops being a number, or bond and sites where the state does; its `last_good` is the last
-    checkpoint before.
+    the work shall be done. ranks: the processes that do this call together, each with the same
+    arguments; all return the same. on_step and on_sweep: called after every bond (sweep number,
+    info), and with the start and after every sweep. Raises `NonFiniteError` naming the sweep where
+    the NLL stops being a number, or bond and sites where the state does; its `last_good` is the
+    last checkpoint before.
     """
-    scorer = Scorer(samples, validation, place)
+    scorer = Scorer(samples, validation, place, ranks)
     source = SweepFuel(samples if fuel is None else fuel, settings, augment)
-    sweeper = make_sweeper(source, dims, settings, place=place)
+    sweeper = make_sweeper(source, dims, settings, place=place, ranks=ranks)
     checkpoint = start if isinstance(start, Checkpoint) else None
     for checkpoint in checkpoints(start, scorer, sweeper, settings, on_step=on_step):
         if on_sweep is not None:
@@ -80,13 +83,14 @@ def make_sweeper(
     *,
     place: Place = np.asarray,
     keep_open: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Sweeper:
     """Return the sweeper that `settings.method` names."""
     if settings.method == "all-site":
         from born_machine.allsites import AllSiteSweeper  # torch takes its time
 
-        return AllSiteSweeper(fuel, settings, place=place)
-    return BondSweeper(fuel, dims, settings, place=place, keep_open=keep_open)
+        return AllSiteSweeper(fuel, settings, place=place, ranks=ranks)
+    return BondSweeper(fuel, dims, settings, place=place, keep_open=keep_open, ranks=ranks)
 
 
 def checkpoints(
@@ -204,20 +208,26 @@ class SweepFuel:
 class Scorer:
     """Exact log-likelihoods of a state on the samples and the held-out ones, in double precision.
 
-    The last state's are remembered.
+    The last state's are remembered. Each of several processes scores its rows, all get all.
     """
 
     samples: Samples
     validation: Samples | None
     place: Place = np.asarray
+    ranks: Ranks = ALONE
     _last: tuple[MPS, tuple[Logs, Logs | None]] | None = field(default=None, init=False)
 
     def __call__(self, state: MPS) -> tuple[Logs, Logs | None]:
         """Return ln p of every sample and of every validation sample (None without any)."""
         if self._last is None or self._last[0] is not state:
-            held_out = None if self.validation is None else self._logs(state, self.validation)
-            self._last = state, (self._logs(state, self.samples), held_out)
+            held_out = None if self.validation is None else self._all_logs(state, self.validation)
+            self._last = state, (self._all_logs(state, self.samples), held_out)
         return self._last[1]
+
+    def _all_logs(self, state: MPS, samples: Samples) -> Logs:
+        own = samples[self.ranks.rows(len(samples))]
+        logs = self._logs(state, own) if len(own) else np.zeros(0)
+        return self.ranks.whole(logs, len(samples))
 
     def _logs(self, state: MPS, samples: Samples) -> Logs:
         wide: Any = np.complex128 if np.iscomplexobj(state.arrays[0]) else np.float64
@@ -247,12 +257,14 @@ def _record(
             )
         return value
 
-    return SweepRecord(
-        sweep=number,
-        nll_train=nll(train_logs),
-        nll_validation=None if validation_logs is None else nll(validation_logs),
-        max_bond=max(state.bond_dims, default=1),
-        mean_bond=float(np.mean(state.bond_dims)) if state.bond_dims else 1.0,
-        discarded_weight=max((info.discarded_weight for info in infos), default=0.0),
-        seconds=seconds,
+    return scorer.ranks.first(  # what training stops by must be the same bits everywhere
+        lambda: SweepRecord(
+            sweep=number,
+            nll_train=nll(train_logs),
+            nll_validation=None if validation_logs is None else nll(validation_logs),
+            max_bond=max(state.bond_dims, default=1),
+            mean_bond=float(np.mean(state.bond_dims)) if state.bond_dims else 1.0,
+            discarded_weight=max((info.discarded_weight for info in infos), default=0.0),
+            seconds=seconds,
+        )
     )

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from born_machine.amplitude import at_least
+from born_machine.ranks import ALONE, Ranks
 from tnkit import namespace
 
 __all__ = ["Evaluate", "StepRule", "bond_entropy", "gradient_step", "improve"]
@@ -21,7 +22,8 @@ class StepRule:
     """What a gradient step at a bond is made of; the fields of `Settings` at one sweep.
 
     floor and longest bound the step: see `two_site_gradient` and `gradient_step`.
-    rng: draws noise and batches; it is made afresh for each sweep.
+    rng: draws noise and batches; it is made afresh for each sweep. ranks: the processes that the
+    samples are shared out to; share: how many of all are this one's.
     """
 
     learning_rate: float
@@ -34,6 +36,14 @@ class StepRule:
     rng: np.random.Generator | None = None
     floor: float = 1e-4
     longest: float = 1.0
+    ranks: Ranks = ALONE
+    share: float = 1.0
+
+    def pooled(self, *means: Array) -> tuple[Array, ...]:
+        """Return means over this process's samples as means over all."""
+        if self.ranks.size == 1:
+            return means
+        return self.ranks.total(*(mean * self.share for mean in means))
 
 
 Evaluate: TypeAlias = Callable[[Array], tuple[Array, Array]]
@@ -57,6 +67,7 @@ def improve(
             more, fall = penalty(candidate)
             value = value + weight * more
             gradient = gradient + fall * weight
+        loss, value, gradient = rule.pooled(loss, value, gradient)
         return loss, value, gradient
 
     before, value, gradient = total(block)

@@ -1,0 +1,257 @@
+"""The processes that train one model together: who they are, and the four things they exchange.
+
+Every process runs the same program on the same samples and holds the environments of its own rows
+only. What is summed over samples is summed over processes; what is decided is decided by process
+0. For a single process each exchange is the identity, and torch is not imported.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from tnkit import ArgumentError, MatrixSplit, NonFiniteError, TnkitError, Truncation, split_block
+
+__all__ = ["ALONE", "RankLostError", "Ranks", "joined", "ranks_given"]
+
+Array: TypeAlias = Any
+T = TypeVar("T")
+_SILENCE = 600.0  # seconds without a word after which another process counts as lost
+_GRAIN = 256.0  # sums of multiples of 1 / 256 are exact in single precision up to 65,536
+
+
+class RankLostError(TnkitError, RuntimeError):
+    """Another process of the same training died or fell silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The processes of one training, and which of them this is.
+
+    rank of size, counted from 0; local_rank of local_size: the same among those on this machine.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+
+    def rows(self, count: int) -> slice:
+        """Return which of `count` rows are this process's: a run of them, of equal length to one.
+
+        >>> [Ranks(rank, 3).rows(8) for rank in range(3)]
+        [slice(0, 2, None), slice(2, 5, None), slice(5, 8, None)]
+        """
+        return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
+
+    def total(self, *parts: Array) -> tuple[Array, ...]:
+        """Return each part summed over the processes, by one exchange; all get the same bits.
+
+        parts: arrays of one library and device, of the same shapes on every process. They travel
+        in the widest dtype of those with more than one number; single numbers lose no more than
+        1e-9 by that.
+        """
+        if self.size == 1:
+            return parts
+        import torch
+
+        tensors = [_tensor(part) for part in parts]
+        flat = [_real(tensor).reshape(-1) for tensor in tensors]
+        dtypes = [one.dtype for one in flat if len(one) > 1] or [torch.float64]
+        dtype = dtypes[0]
+        for other in dtypes[1:]:
+            dtype = torch.promote_types(dtype, other)
+        pieces = [(one if len(one) > 1 else _halves(one)).to(dtype) for one in flat]
+        buffer = torch.cat(pieces)
+        _exchange(lambda distributed: distributed.all_reduce(buffer))
+        found = []
+        for part, tensor, sums in zip(
+            parts, tensors, buffer.split([len(piece) for piece in pieces]), strict=True
+        ):
+            total = sums.to(_real(tensor).dtype)
+            total = total if tensor.numel() > 1 or tensor.is_complex() else total.sum()
+            found.append(_as(part, total, tensor))
+        return tuple(found)
+
+    def whole(self, part: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+        """Return all `count` rows from those of every process, `part` being `rows(count)`."""
+        if self.size == 1:
+            return part
+        out = np.zeros((count, *part.shape[1:]), dtype=part.dtype)
+        out[self.rows(count)] = part
+        return np.asarray(self.total(out)[0])
+
+    def shared(self, array: Array) -> Array:
+        """Return the array of process 0; the others give one of the same shape and dtype."""
+        if self.size == 1:
+            return array
+        import torch
+
+        tensor = _tensor(array)
+        buffer = _real(tensor).clone(memory_format=torch.contiguous_format)
+        _exchange(lambda distributed: distributed.broadcast(buffer, 0))
+        return _as(array, buffer, tensor)
+
+    def first(self, make: Callable[[], T]) -> T:
+        """Return what `make` returns on process 0, which alone calls it; its errors too."""
+        if self.size == 1:
+            return make()
+        answer: list[Any] = [None, None]
+        if self.rank == 0:
+            try:
+                answer[0] = make()
+            except (TnkitError, OSError, MemoryError) as error:
+                answer[1] = error
+        _exchange(lambda distributed: distributed.broadcast_object_list(answer, 0))
+        if answer[1] is not None:
+            raise answer[1]
+        return answer[0]  # type: ignore[no-any-return]
+
+    def split(
+        self,
+        matrix: Array,
+        truncation: Truncation,
+        *,
+        method: str,
+        absorb: Any,
+        space: Array = None,
+    ) -> MatrixSplit:
+        """Return `split_block` of process 0's matrix on all of them, by one exchange.
+
+        So states stay equal bit for bit where processors or thread counts differ. The singular
+        values are not sent.
+        """
+        if self.size == 1:
+            return split_block(matrix, truncation, method=method, absorb=absorb, space=space)
+        m, n = matrix.shape
+        most = min(m, n, truncation.max_bond or min(m, n))
+        tensor = _tensor(matrix)
+        buffer = tensor.new_zeros(2 + most * (m + n))
+        failure: TnkitError | None = None
+        if self.rank == 0:
+            try:
+                made = split_block(matrix, truncation, method=method, absorb=absorb, space=space)
+                kept = made.left.shape[1]
+                buffer[0], buffer[1] = kept, made.discarded_weight
+                buffer[2 : 2 + m * kept] = _tensor(made.left).reshape(-1)
+                buffer[2 + m * kept : 2 + (m + n) * kept] = _tensor(made.right).reshape(-1)
+            except TnkitError as error:
+                failure = error
+        _exchange(lambda distributed: distributed.broadcast(_real(buffer), 0))
+        if failure is not None:
+            raise failure
+        kept, weight = (float(number.real) for number in buffer[:2].tolist())
+        if kept == 0:  # process 0 has said why
+            raise NonFiniteError("process 0 could not split the block of this bond")
+        left, right = buffer[2 : 2 + round(kept) * (m + n)].split(
+            [m * round(kept), round(kept) * n]
+        )
+        return MatrixSplit(
+            _as(matrix, left.reshape(m, -1)), _as(matrix, right.reshape(-1, n)), None, weight
+        )
+
+
+ALONE = Ranks()
+"""One process."""
+
+
+def _tensor(array: Array) -> Any:
+    """Return the array as a tensor; one of NumPy's is copied, since it may be read-only."""
+    import torch
+
+    return array if isinstance(array, torch.Tensor) else torch.from_numpy(np.array(array))
+
+
+def _real(tensor: Any) -> Any:
+    """Return a view of real numbers: gloo and NCCL know no others."""
+    import torch
+
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def _halves(number: Any) -> Any:
+    """Return (1,) as a part whose sums are exact and what is left of it, (2,)."""
+    import torch
+
+    coarse = torch.round(number * _GRAIN) / _GRAIN
+    return torch.cat([coarse, torch.nan_to_num(number - coarse)])
+
+
+def _as(given: Array, numbers: Any, like: Any = None) -> Array:
+    """Return numbers as an array of the library of `given`, with the shape of the tensor `like`."""
+    import torch
+
+    if like is not None:
+        numbers = numbers.reshape(_real(like).shape)
+        numbers = torch.view_as_complex(numbers) if like.is_complex() else numbers
+    return numbers if isinstance(given, torch.Tensor) else numbers.numpy()
+
+
+def _exchange(act: Callable[[Any], Any]) -> None:
+    import torch
+
+    try:
+        act(torch.distributed)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        detail = detail.partition("] ")[2] or detail
+        raise RankLostError(
+            f"another process of this training died or fell silent ({detail.partition('. ')[0]})"
+        ) from error
+
+
+def ranks_given(environment: Mapping[str, str] = os.environ) -> Ranks:
+    """Return the processes that torchrun, or a scheduler that does the same, has started.
+
+    Read from RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE; `ALONE` without them. Raises
+    `ArgumentError` where they contradict one another.
+    """
+    if "WORLD_SIZE" not in environment and "RANK" not in environment:
+        return ALONE
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    given = {name: environment[name] for name in names if name in environment}
+    try:
+        rank, size = int(given["RANK"]), int(given["WORLD_SIZE"])
+        local_rank = int(given.get("LOCAL_RANK", rank))
+        local_size = int(given.get("LOCAL_WORLD_SIZE", size))
+    except (KeyError, ValueError):
+        rank, size, local_rank, local_size = 0, 0, 0, 0
+    if not (0 <= rank < size and 0 <= local_rank < local_size <= size):
+        said = ", ".join(f"{name}={value}" for name, value in given.items())
+        raise ArgumentError(f"the environment names no process of a training: {said}; use torchrun")
+    return Ranks(rank, size, local_rank, local_size)
+
+
+@contextmanager
+def joined(silence: float = _SILENCE) -> Iterator[Ranks]:
+    """Meet the other processes that `ranks_given` names, and leave them at the end.
+
+    Meets at MASTER_ADDR:MASTER_PORT; host arrays travel by gloo, those on a CUDA device by NCCL.
+    silence: seconds after which a process that says nothing counts as lost. Raises
+    `RankLostError` where they do not all come.
+    """
+    ranks = ranks_given()
+    if ranks.size == 1:
+        yield ranks
+        return
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise ArgumentError(f"{' and '.join(missing)} must say where to meet; use torchrun")
+    import torch
+
+    if not (math.isfinite(silence) and silence > 0):
+        raise ArgumentError(f"silence must be a number of seconds above 0, got {silence!r}")
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    limit = timedelta(seconds=silence)
+    _exchange(lambda distributed: distributed.init_process_group(backend, timeout=limit))
+    try:
+        yield ranks
+    finally:
+        torch.distributed.destroy_process_group()
