@@ -286,3 +286,32 @@ def test_partial_fit_learns_from_data_that_comes_in_parts() -> None:
         machine.partial_fit(samples + 1)
     with pytest.raises(tnkit.SizeError, match="expecting 64 features"):
         machine.partial_fit(samples[:, :9])
+
+
+def test_machines_that_sweep_at_a_time_end_where_they_end_in_turn() -> None:
+    X = bars_and_stripes(3, 3)
+    machines = [
+        BornMachine(
+            n_machines=3, n_jobs=jobs, max_bond=4, sweeps=3, image_shape=(3, 3), random_state=0
+        ).fit(X)
+        for jobs in (1, 2)
+    ]
+    one, two = ([chain.state.arrays for chain in m.model_.components] for m in machines)
+    assert all(
+        np.array_equal(a, b)
+        for first, second in zip(one, two, strict=True)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_a_share_of_the_training_samples_can_be_scored(machines: int) -> None:
+    """It changes what is recorded, and nothing that is trained."""
+    X = np.random.default_rng(0).integers(0, 2, (300, 6))
+    options = {"max_bond": 3, "sweeps": 2, "patience": 0, "random_state": 0, "order": "given"}
+    whole = BornMachine(n_machines=machines, validation_fraction=0.2, **options).fit(X)
+    some = BornMachine(n_machines=machines, validation_fraction=0.2, scored=20, **options).fit(X)
+    assert [r.nll_validation for r in some.history_] == [r.nll_validation for r in whole.history_]
+    assert some.history_[-1].nll_train != whole.history_[-1].nll_train
+    assert some.history_[-1].nll_train == pytest.approx(whole.history_[-1].nll_train, abs=0.5)
+    assert some.score(X) == whole.score(X)

@@ -63,7 +63,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     max_bond, sweeps, learning_rate, value_cutoff, cutoff, steps, patience, tolerance, start, dtype,
     method, expand, optimizer, batch_size, batch_per, backtracks, rollback, bond_penalty,
-    entropy_bonus, noise, longest, static, split, tf32, memory_limit
+    entropy_bonus, noise, longest, static, split, tf32, memory_limit, scored
         How to train: see `born_machine.settings.Settings`; five of them may be schedules, a
         number, a sequence or a function of the sweep. With validation data, training stops by the
         validation NLL and the best sweep's state is kept; else by the training NLL. start may
@@ -73,6 +73,9 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         Above 1, so many machines are trained side by side in different site orders, each stopped
         on its own, and `model_` is their mixture. A curve is turned, mirrored and moved, an order
         learned from data is learned again from samples drawn with replacement.
+    n_jobs : int
+        So many machines of a mixture sweep at a time, each in a thread, with memory for each; the
+        result is the same.
     mixture_weights : "uniform" or "fitted"
         Of the mixture; "fitted" maximises the validation likelihood.
     image_shape : (height, width) or None
@@ -151,7 +154,9 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         split: str = "auto",
         tf32: bool = False,
         memory_limit: int | None = None,
+        scored: int | None = None,
         n_machines: int = 1,
+        n_jobs: int = 1,
         mixture_weights: str = "uniform",
         image_shape: tuple[int, int] | None = None,
         order: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] = "auto",
@@ -187,7 +192,9 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.split = split
         self.tf32 = tf32
         self.memory_limit = memory_limit
+        self.scored = scored
         self.n_machines = n_machines
+        self.n_jobs = n_jobs
         self.mixture_weights = mixture_weights
         self.image_shape = image_shape
         self.order = order
@@ -258,7 +265,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
         reach, fuel, hook = self._augmentation(image_shape, training)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
-        plan = replace(plan, ranks=ranks)
+        plan = replace(plan, ranks=ranks, jobs=int(self.n_jobs))
         held = footprint_of(plan, device)
         size = max(dims) * settings.largest_bond
 
@@ -381,11 +388,11 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         return Settings(**{name: getattr(self, name) for name in names}, start=start, seed=seed)
 
     def _check_parameters(self) -> None:
-        count = self.n_machines
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise ArgumentError(f"n_machines must be a whole number from 1 up, got {count!r}")
-        if count > _MOST_MACHINES:
-            raise ArgumentError(f"n_machines must be at most {_MOST_MACHINES:,}, got {count!r}")
+        for name, count in (("n_machines", self.n_machines), ("n_jobs", self.n_jobs)):
+            if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+                raise ArgumentError(f"{name} must be a whole number from 1 up, got {count!r}")
+            if count > _MOST_MACHINES:
+                raise ArgumentError(f"{name} must be at most {_MOST_MACHINES:,}, got {count!r}")
         names = BornMachine._get_param_names()
         _hold(copy(self), **{name: getattr(self, name) for name in names})
         if self.mixture_weights not in WEIGHTS:

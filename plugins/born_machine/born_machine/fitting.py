@@ -53,8 +53,8 @@ class Plan:
     """What is trained on what: all in feature order.
 
     training, validation: (sample, feature), negative where missing; validation may be empty. fuel:
-    what the gradients see where that differs. orders: one a machine. ranks: the processes that
-    train it together.
+    what the gradients see where that differs. orders: one a machine. jobs: machines that sweep at
+    a time. ranks: the processes that train them together.
     """
 
     training: Samples
@@ -67,6 +67,7 @@ class Plan:
     weights: str = "uniform"
     place: Place = np.asarray
     ranks: Ranks = ALONE
+    jobs: int = 1
 
 
 def fit_chains(
@@ -116,6 +117,7 @@ def fit_chains(
             augment=plan.augment,
             place=plan.place,
             ranks=plan.ranks,
+            jobs=plan.jobs,
             on_step=on_step,
             on_sweep=on_sweep,
         )

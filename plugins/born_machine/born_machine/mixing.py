@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,15 @@ from born_machine.ordering import CURVES, LEARNED, site_order
 from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.sweeper import OnStep, Place
-from born_machine.train import Augment, Logs, Scorer, SweepFuel, checkpoints, make_sweeper
+from born_machine.train import (
+    Augment,
+    Logs,
+    Scorer,
+    SweepFuel,
+    checkpoints,
+    make_sweeper,
+    scored_samples,
+)
 from tnkit import MPS, ArgumentError
 
 __all__ = ["WEIGHTS", "member_settings", "mixture_orders", "mixture_weights", "train_mixture"]
@@ -75,6 +84,7 @@ def train_mixture(
     augment: Augment | None = None,
     place: Place = np.asarray,
     ranks: Ranks = ALONE,
+    jobs: int = 1,
     on_step: OnStep | None = None,
     on_sweep: Callable[[MixtureCheckpoint], None] | None = None,
 ) -> MixtureCheckpoint:
@@ -83,13 +93,18 @@ def train_mixture(
     samples, validation, fuel and the hook `augment` speak of features here, start of sites. Each
     machine stops and keeps its best by its own watched NLL; the history is that of the mixture of
     the best so far. Environments are rebuilt at every sweep, so that the memory is that of one
-    machine. start: states, or the checkpoint of a run that goes on exactly as if never stopped.
+    machine, or of as many as `jobs` lets sweep at a time, each in a thread, to the same result;
+    `ArgumentError` for several jobs where several processes train. start: states, or the checkpoint
+    of a run that goes on exactly as if never stopped.
     """
+    if jobs > 1 and ranks.size > 1:
+        raise ArgumentError(f"n_jobs={jobs} works on one process, {ranks.size} train; leave it 1")
     begun: list[MPS | Checkpoint] = []
     begun += start.members if isinstance(start, MixtureCheckpoint) else start
     history = start.history if isinstance(start, MixtureCheckpoint) else ()
     members = list(start.members) if isinstance(start, MixtureCheckpoint) else []
     trained_on = samples if fuel is None else fuel
+    samples = scored_samples(samples, settings)
     scorers, running = [], []
     for number, (order, first) in enumerate(zip(orders, begun, strict=True)):
         own = member_settings(settings, number)
@@ -103,7 +118,7 @@ def train_mixture(
         running.append(checkpoints(first, scorer, sweeper, own, on_step=on_step))
     logs: list[tuple[MPS, tuple[Logs, Logs | None]] | None] = [None] * len(running)
     while True:
-        done = [next(one, None) for one in running]  # one that has stopped yields no more
+        done = _next_of_each(running, jobs)
         if all(checkpoint is None for checkpoint in done):
             return MixtureCheckpoint(tuple(members), history)
         for number, new in enumerate(done):
@@ -119,6 +134,14 @@ def train_mixture(
         checkpoint = MixtureCheckpoint(tuple(members), history)
         if on_sweep is not None:
             on_sweep(checkpoint)
+
+
+def _next_of_each(running: Sequence[Iterator[Checkpoint]], jobs: int) -> list[Checkpoint | None]:
+    """Return the next checkpoint of each machine, None of one that has stopped."""
+    if jobs == 1:
+        return [next(one, None) for one in running]
+    with ThreadPoolExecutor(min(jobs, len(running))) as pool:
+        return list(pool.map(lambda one: next(one, None), running))
 
 
 def mixture_weights(kind: str, validation: Sequence[Logs | None]) -> tuple[float, ...]:

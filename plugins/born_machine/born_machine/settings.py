@@ -73,7 +73,8 @@ class Settings:
     split: "auto" takes `born_machine.devices.SPLITS`; or "retraction", "gram", "svd",
     "subspace" (static only). tf32: let CUDA multiply float32 matrices with 10 bits of mantissa.
     memory_limit: bytes that sweeps over bonds may hold beside the samples, None for half of the
-    device's memory; see `born_machine.footprint` for how they stay under it.
+    device's memory; see `born_machine.footprint` for how they stay under it. scored: record the
+    train NLL of so many samples, drawn once, after a sweep; None for all.
     seed: of batches, noise and augmentation; sweep k depends on the seed and k alone.
     """
 
@@ -102,6 +103,7 @@ class Settings:
     split: str = "auto"
     tf32: bool = False
     memory_limit: int | None = None
+    scored: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -116,8 +118,9 @@ class Settings:
             _whole(name, getattr(self, name), least)
         if self.batch_size is not None:
             _whole("batch_size", self.batch_size, 1)
-        if self.memory_limit is not None:
-            _whole("memory_limit", self.memory_limit, 1)
+        for name in ("memory_limit", "scored"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), 1)
         for name in ("tolerance", "bond_penalty", "entropy_bonus"):
             _number(name, getattr(self, name))
         if self.rollback is not None:

@@ -65,7 +65,7 @@ def train(
     the NLL stops being a number, or bond and sites where the state does; its `last_good` is the
     last checkpoint before.
     """
-    scorer = Scorer(samples, validation, place, ranks)
+    scorer = Scorer(scored_samples(samples, settings), validation, place, ranks)
     source = SweepFuel(samples if fuel is None else fuel, settings, augment)
     sweeper = make_sweeper(source, dims, settings, place=place, ranks=ranks)
     checkpoint = start if isinstance(start, Checkpoint) else None
@@ -168,6 +168,14 @@ def finished(checkpoint: Checkpoint, settings: Settings) -> bool:
         if record.watched < best - margin:
             best, since = record.watched, 0
     return since >= settings.patience
+
+
+def scored_samples(samples: Samples, settings: Settings) -> Samples:
+    """Return those of the training samples whose NLL is recorded after every sweep."""
+    if settings.scored is None or settings.scored >= len(samples):
+        return samples
+    rng = np.random.default_rng((settings.seed, 0, 2))
+    return samples[np.sort(rng.choice(len(samples), settings.scored, replace=False))]
 
 
 class SweepFuel:
