@@ -26,12 +26,9 @@ def device_kind(array: Any) -> str:
     return str(getattr(getattr(array, "device", "cpu"), "type", "cpu"))
 
 
-def chosen_split(split: str, array: Any, *, static: bool) -> str:
-    """Return the split method: `split` itself, or what `SPLITS` has for the device of `array`."""
-    if split != "auto":
-        return split
-    kind = device_kind(array)
-    return SPLITS["cpu" if kind == "cpu" else "cuda", static]
+def chosen_split(split: str, kind: str, *, static: bool) -> str:
+    """Return the split method: `split` itself, or what `SPLITS` has for this kind of device."""
+    return split if split != "auto" else SPLITS["cpu" if kind == "cpu" else "cuda", bool(static)]
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 from born_machine.amplitude import bond_orders
 from born_machine.data import Samples
-from born_machine.devices import chosen_split
+from born_machine.devices import chosen_split, device_kind
 from born_machine.missing import GapProblem, gap_problem
 from born_machine.problem import LikelihoodProblem
 from born_machine.settings import Settings
@@ -121,7 +121,8 @@ class BondSweeper:
             self._open = None
             centre = len(state) - 1 if settings.method == "one-site" else state.centre or 0
             zipper = open_zipper(placed(state, self._place), problem, centre)
-        method = chosen_split(settings.split, zipper.centre, static=settings.static)
+        kind = device_kind(zipper.centre)
+        method = chosen_split(settings.split, kind, static=settings.static)
         width = 2
         step = two_site(problem, values.truncation, method=method)
         if settings.method == "one-site":
