@@ -244,7 +244,7 @@ def share(flops: float, seconds: float, gemm: float) -> str:
 
 def sweeps(bench: Bench, gemm: float) -> None:
     """Time two-site bonds in a stretch of the chain at full bond, device and CPU alike."""
-    bond, sites = (16, 24) if bench.small else (200, 48)
+    bond, sites = (16, 32) if bench.small else (200, 48)
     moves = 2 * SITES - 4
     counts = (200, 1000) if bench.small else (1000, len(bench.images))
     for n in counts:
@@ -265,7 +265,8 @@ def sweeps(bench: Bench, gemm: float) -> None:
             step = tnkit.two_site(problem, rule, method=SPLITS[kind, True])
             zipper = tnkit.open_zipper(placed(psi, place), problem, psi.centre or 0)
             path = tnkit.round_trip(sites)
-            first, rest = path[:4], path[4 : 4 + (6 if n > 5000 and where == "cpu" else 24)]
+            few = 6 if n > 5000 and where == "cpu" else sites - 24
+            first, rest = path[:10], path[10 : 10 + few]  # past the end, where bonds are small
             for move in first:
                 zipper, _ = step(zipper, move)
 
@@ -274,7 +275,7 @@ def sweeps(bench: Bench, gemm: float) -> None:
                     zipper, _ = step(zipper, move)
 
             each[where] = bench.seconds(run) / len(rest)
-        products = 3 * n * bond * bond * 2  # halves, gradient, environment: 2 values each side
+        products = 3 * n * bond * bond  # psi, its gradient, the next environment
         words = share(2 * products, each["device"], gemm)
         if "cpu" in each:
             words += f"; {each['cpu'] / each['device']:.1f} x the CPU's {each['cpu'] * moves:.1f} s"
