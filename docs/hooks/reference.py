@@ -17,10 +17,11 @@ def public_names() -> dict[str, list[str]]:
     """Return {module: its public names} as the packages' own imports say, without importing."""
     found: dict[str, list[str]] = {}
     for package, path in HOMES.items():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ImportFrom) and node.module != package:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{package}."):
                 names = [f"{package}.{alias.name}" for alias in node.names]
-                found.setdefault(str(node.module), []).extend(names)
+                known = found.get(str(node.module), [])
+                found[str(node.module)] = list(dict.fromkeys([*known, *names]))  # late ones too
     return found
 
 

@@ -108,11 +108,11 @@ def images(folder: Path | None, n: int) -> np.ndarray[Any, Any]:
 
 
 def chain(sites: int, bond: int, dtype: str = "float32", centre: int = -1) -> tnkit.MPS:
-    """Return a random canonical chain: near the identity along the chain, so that psi is sane."""
+    """Return a positive canonical chain, as training starts from: no psi is near zero."""
     rng = np.random.default_rng(1)
     bonds = [min(bond, 2 ** min(k, sites - k, 30)) for k in range(sites + 1)]
     arrays = [
-        np.eye(l, r)[:, None, :] + rng.normal(0.0, 0.5 / np.sqrt(bond), (l, 2, r))
+        np.eye(l, r)[:, None, :] + rng.uniform(0.0, 0.2, (l, 2, r))
         for l, r in itertools.pairwise(bonds)
     ]
     psi = tnkit.canonicalize(tnkit.MPS.from_arrays(arrays), centre)
@@ -135,9 +135,8 @@ def swept(psi: tnkit.MPS, samples: Any, place: Any, *, static: bool, bonds: int 
     """Train with two-site steps; return the state as NumPy, the losses, and transfers a bond."""
     like = place(psi.arrays[0])
     problem = likelihood_problem(samples, (2,) * len(psi), like, StepRule(0.05))
-    kind = "cpu" if isinstance(like, np.ndarray) or like.device.type == "cpu" else "cuda"
     rule = tnkit.Truncation(max_bond=max(psi.bond_dims), value_cutoff=1e-6, static=static)
-    step = tnkit.two_site(problem, rule, method=SPLITS[kind, static])
+    step = tnkit.two_site(problem, rule, method=SPLITS["cuda", static])
     zipper = tnkit.open_zipper(placed(psi, place), problem, psi.centre or 0)
     losses, transfers = [], []
     for move in tnkit.round_trip(len(psi))[:bonds]:
@@ -155,19 +154,19 @@ def zipper_arrays(zipper: tnkit.Zipper) -> tuple[Any, ...]:
     return tnkit.close_zipper(zipper).arrays
 
 
-def all_site(psi: tnkit.MPS, samples: Any, device: torch.device) -> list[np.ndarray[Any, Any]]:
-    """Return the NLL and its gradient by all arrays."""
+def all_site(psi: tnkit.MPS, samples: Any, device: torch.device) -> tuple[Any, Any]:
+    """Return the NLL, and its gradient by all arrays as one vector."""
     module = BornModule([torch.as_tensor(np.array(a), device=device) for a in psi.arrays])
     nll = -module(torch.as_tensor(samples.astype(np.int64), device=device)).mean()
     nll.backward()
-    gradients = [a.grad.cpu().numpy() for a in module.arrays]
-    return [np.array(nll.item()), *gradients]
+    gradients = [a.grad.double().cpu().numpy().reshape(-1) for a in module.arrays]
+    return np.array([nll.item()]), np.concatenate(gradients)
 
 
-def largest_gap(ours: Any, theirs: Any) -> float:
-    """Return the largest difference relative to the largest entry of each array."""
+def gap(ours: Any, theirs: Any) -> float:
+    """Return the largest difference of some arrays, relative in the 2-norm."""
     return max(
-        float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30))
+        float(np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30))
         for a, b in zip(ours, theirs, strict=True)
     )
 
@@ -181,20 +180,18 @@ def checks(bench: Bench) -> None:
         name = "static" if static else "adaptive"
         here = swept(psi, samples, np.asarray, static=static)
         there = swept(psi, samples, bench.place, static=static)
-        # static: the two split differently, and what no sample asks for is filled differently
-        most = 1e-2 if static and bench.device.type == "cuda" else 1e-8
-        bench.check(
-            f"two-site losses, {name}, CPU = device", largest_gap([there[1]], [here[1]]), most
-        )
+        most = 1e-6  # what is cut, and what fills a static bond, is decided by rounding
+        difference = gap([there[1]], [here[1]])
+        bench.check(f"two-site losses, {name}, CPU = device", difference, most)
         bench.check(f"transfers a bond, {name}", there[2], 0 if static else 1)
     here, there = (all_site(psi, samples, d) for d in (torch.device("cpu"), bench.device))
-    bench.check("all-site NLL and gradient, float64, CPU = device", largest_gap(there, here), 1e-9)
+    bench.check("all-site NLL and gradient, float64, CPU = device", gap(there, here), 1e-9)
     single = all_site(psi.astype("float32"), samples, bench.device)
-    bench.check("all-site NLL and gradient, float32", largest_gap(single, here), 1e-3)
+    bench.check("all-site NLL and gradient, float32", gap(single, here), 1e-3)
     if bench.device.type == "cuda":
         with float32_products(bench.place(np.ones(1)), tf32=True):
             rough = all_site(psi.astype("float32"), samples, bench.device)
-        bench.add("all-site NLL and gradient, TF32", "shown", f"{largest_gap(rough, here):.2g}")
+        bench.add("all-site NLL and gradient, TF32", "shown", f"{gap(rough, here):.2g}")
     scores = log_likelihood(psi, samples.astype(np.int64))
     placed_scores = log_likelihood(placed(psi, bench.place), bench.place(samples.astype(np.int64)))
     bench.check(
@@ -247,7 +244,7 @@ def share(flops: float, seconds: float, gemm: float) -> str:
 
 def sweeps(bench: Bench, gemm: float) -> None:
     """Time two-site bonds in a stretch of the chain at full bond, device and CPU alike."""
-    bond, sites = (16, 24) if bench.small else (200, 48)
+    bond, sites = (16, 32) if bench.small else (200, 48)
     moves = 2 * SITES - 4
     counts = (200, 1000) if bench.small else (1000, len(bench.images))
     for n in counts:
@@ -268,7 +265,8 @@ def sweeps(bench: Bench, gemm: float) -> None:
             step = tnkit.two_site(problem, rule, method=SPLITS[kind, True])
             zipper = tnkit.open_zipper(placed(psi, place), problem, psi.centre or 0)
             path = tnkit.round_trip(sites)
-            first, rest = path[:4], path[4 : 4 + (6 if n > 5000 and where == "cpu" else 24)]
+            few = 6 if n > 5000 and where == "cpu" else sites - 24
+            first, rest = path[:10], path[10 : 10 + few]  # past the end, where bonds are small
             for move in first:
                 zipper, _ = step(zipper, move)
 
@@ -277,7 +275,7 @@ def sweeps(bench: Bench, gemm: float) -> None:
                     zipper, _ = step(zipper, move)
 
             each[where] = bench.seconds(run) / len(rest)
-        products = 3 * n * bond * bond * 2  # halves, gradient, environment: 2 values each side
+        products = 3 * n * bond * bond  # psi, its gradient, the next environment
         words = share(2 * products, each["device"], gemm)
         if "cpu" in each:
             words += f"; {each['cpu'] / each['device']:.1f} x the CPU's {each['cpu'] * moves:.1f} s"
@@ -291,7 +289,7 @@ def stretch(sites: int, bond: int) -> tnkit.MPS:
     arrays = []
     for k in range(sites):
         l, r = 1 if k == 0 else bond, 1 if k == sites - 1 else bond
-        array = np.eye(l, r)[:, None, :] + rng.normal(0.0, 0.5 / np.sqrt(bond), (l, 2, r))
+        array = np.eye(l, r)[:, None, :] + rng.uniform(0.0, 0.2, (l, 2, r))
         arrays.append(array.astype(np.float32))
     psi = tnkit.MPS.from_arrays(arrays)
     return tnkit.normalize(tnkit.canonicalize(psi, -2))

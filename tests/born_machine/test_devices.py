@@ -6,6 +6,9 @@ through on them can have asked for none. Equality with CUDA is tested where ther
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 
 import tnkit
 from born_machine import BornMachine, bars_and_stripes
-from born_machine.devices import SPLITS, chosen_split, float32_products
+from born_machine.devices import SPLITS, chosen_split, device_kind, float32_products
 from born_machine.likelihood import log_likelihood
 from born_machine.problem import LikelihoodProblem
 from born_machine.settings import SPLIT_METHODS, Settings
@@ -105,7 +108,7 @@ def test_every_way_to_split_trains_to_the_same_nll(place: Any, split: str, dtype
 
 
 def test_the_table_chooses_and_is_overruled() -> None:
-    here, there = np.ones(1), torch.ones(1, device="meta")
+    here, there = device_kind(np.ones(1)), device_kind(torch.ones(1, device="meta"))
     assert set(SPLITS) == {(kind, static) for kind in ("cpu", "cuda") for static in (False, True)}
     for static in (False, True):
         assert chosen_split("auto", here, static=static) == SPLITS["cpu", static]
@@ -205,3 +208,23 @@ def test_a_device_trains_scores_and_draws_like_the_host(method: str, dtype: str)
     scores = here.score_samples(PATTERNS)
     np.testing.assert_allclose(there.score_samples(PATTERNS), scores, atol=1e-9)
     assert np.array_equal(here.sample(500), there.sample(500))
+
+
+@pytest.mark.slow
+def test_the_one_command_runs_whole_on_a_cpu() -> None:
+    """Checks and times of tests/benchmarks/device.py; what it prints for a device it cannot see."""
+    script = Path(__file__).parents[1] / "benchmarks" / "device.py"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(script), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+    done = run("--device", "cpu", "--small")
+    assert done.returncode == 0, done.stderr
+    assert "FAILED" not in done.stdout
+    assert "| transfers a bond, static | <= 0 | 0 |" in done.stdout
+    for work in ("GEMM peak", "samples of 784 sites", "all-site epoch", "two-site sweep"):
+        assert f"{work}" in done.stdout
+    assert "not measured" not in done.stdout
+    if not torch.cuda.is_available():
+        assert run().stdout.startswith("not measured: no device at hand")

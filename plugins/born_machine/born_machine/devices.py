@@ -27,6 +27,7 @@ def device_kind(array: Any) -> str:
     return str(getattr(getattr(array, "device", "cpu"), "type", "cpu"))
 
 
+<<<<<<< HEAD
 def chosen_split(split: str, array: Any, *, static: bool, width: int = 2) -> str:
     """Return the split method: `split` itself, or what `SPLITS` has for the device of `array`.
 
@@ -36,6 +37,11 @@ def chosen_split(split: str, array: Any, *, static: bool, width: int = 2) -> str
     if split == "auto":
         split = SPLITS["cpu" if device_kind(array) == "cpu" else "cuda", static]
     return "gram" if split == "retraction" and width == 1 else split
+=======
+def chosen_split(split: str, kind: str, *, static: bool) -> str:
+    """Return the split method: `split` itself, or what `SPLITS` has for this kind of device."""
+    return split if split != "auto" else SPLITS["cpu" if kind == "cpu" else "cuda", bool(static)]
+>>>>>>> gpu
 
 
 @contextlib.contextmanager

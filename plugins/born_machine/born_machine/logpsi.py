@@ -80,9 +80,13 @@ def log_squares(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Order:
-    """A batch sorted by value at every site: slices (value, start, stop), gathers between sites."""
+    """A batch sorted by value at every site, and gathers between sites.
 
-    slices: list[list[tuple[int, int, int]]]
+    values: those that occur at a site, rising; sizes: how many samples have each.
+    """
+
+    values: list[list[int]]
+    sizes: list[list[int]]
     to_next: torch.Tensor  # (site, sample): from the order of a site to that of the next
     to_previous: torch.Tensor
     inverse: torch.Tensor  # (site, sample): from the order of a site to that of the samples
@@ -97,14 +101,13 @@ def _sorted(samples: torch.Tensor, dims: Sequence[int]) -> _Order:
         order = torch.sort(small, dim=1, stable=True).indices
     counts = torch.zeros((len(dims), max(dims)), dtype=torch.int64, device=values.device)
     counts.scatter_add_(1, values, torch.ones_like(values))
-    slices = []
-    for row in counts.tolist():  # the one transfer
-        stops = np.cumsum(row).tolist()
-        slices.append([(v, b - n, b) for v, (n, b) in enumerate(zip(row, stops, strict=True)) if n])
+    table = counts.tolist()  # the one transfer
+    seen = [[v for v, n in enumerate(row) if n] for row in table]
+    sizes = [[n for n in row if n] for row in table]
     places = torch.arange(len(samples), device=values.device).expand_as(order)
     inverse = torch.empty_like(order).scatter_(1, order, places)
     to_next = inverse[:-1].gather(1, order[1:])
-    return _Order(slices, to_next, inverse[1:].gather(1, order[:-1]), inverse)
+    return _Order(seen, sizes, to_next, inverse[1:].gather(1, order[:-1]), inverse)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,12 +124,12 @@ class _Ahead:
     end: torch.Tensor
 
 
-def _step(
-    vectors: torch.Tensor, array: torch.Tensor, slices: Sequence[tuple[int, int, int]]
-) -> torch.Tensor:
+def _step(vectors: torch.Tensor, array: torch.Tensor, order: _Order, k: int) -> torch.Tensor:
     out = vectors.new_empty((len(vectors), array.shape[2]))
-    for value, start, stop in slices:
-        torch.mm(vectors[start:stop], array[:, value, :], out=out[start:stop])
+    sizes, matrices = order.sizes[k], array.unbind(1)
+    parts = zip(order.values[k], vectors.split(sizes), out.split(sizes), strict=True)
+    for value, part, target in parts:
+        torch.mm(part, matrices[value], out=target)
     return out
 
 
@@ -141,7 +144,7 @@ def _ahead(
     for k, array in enumerate(arrays):
         if k % every == 0:
             kept.append(vectors)
-        vectors = _step(vectors, array, order.slices[k])
+        vectors = _step(vectors, array, order, k)
         torch.linalg.vector_norm(vectors, dim=1, out=norms[k])
         vectors /= _nonzero(norms[k])[:, None]
         if k + 1 < len(arrays):
@@ -160,7 +163,7 @@ def _between(ahead: _Ahead, arrays: Sequence[torch.Tensor], first: int, every: i
     vectors = ahead.kept[first // every]
     found = [vectors]
     for k in range(first, min(first + every, len(arrays)) - 1):
-        vectors = _step(vectors, arrays[k], ahead.order.slices[k])
+        vectors = _step(vectors, arrays[k], ahead.order, k)
         vectors /= ahead.norms[k][:, None]
         vectors = vectors.index_select(0, ahead.order.to_next[k])
         found.append(vectors)
@@ -189,10 +192,12 @@ def _back(
         for k in range(first + len(lefts) - 1, first - 1, -1):
             left = lefts.pop()
             pull /= ahead.norms[k][:, None]
-            for value, start, stop in order.slices[k]:
-                gradients[k][:, value, :].addmm_(left[start:stop].mH, pull[start:stop])
+            sizes, targets = order.sizes[k], gradients[k].unbind(1)
+            parts = zip(order.values[k], left.split(sizes), pull.split(sizes), strict=True)
+            for value, before, after in parts:
+                targets[value].addmm_(before.mH, after)
             if k:
-                pull = _step(pull, _adjoint(arrays[k]), order.slices[k])
+                pull = _step(pull, _adjoint(arrays[k]), order, k)
                 pull = pull.index_select(0, order.to_previous[k - 1])
 
 

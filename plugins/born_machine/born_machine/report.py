@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from born_machine.baselines import chow_liu, empirical_entropy, independent
 from born_machine.data import Samples
+from born_machine.devices import chosen_split
 from born_machine.estimator import BornMachine
 from born_machine.fitting import chains_of
 from born_machine.likelihood import standard_error
@@ -198,10 +199,14 @@ def summary(
         f"max_bond {machine.max_bond}, value_cutoff {machine.value_cutoff}, learning rate "
         f"{machine.learning_rate}, {machine.dtype}, seed {machine.random_state}"
     )
+    splits = ""
+    if machine.method != "all-site":
+        kind = machine.device_.partition(":")[0]
+        splits = f", splits by {chosen_split(machine.split, kind, static=machine.static)}"
     return "\n".join(
         [
             f"- data: {data}",
-            f"- site order: {order}; augmentation: {shifts}; device: {machine.device_}",
+            f"- site order: {order}; augmentation: {shifts}; device: {machine.device_}{splits}",
             f"- training: {training['sweeps']} sweeps in {training['seconds']:.1f} s ({settings});",
             f"  the state after sweep {kept.sweep} is kept (best {watched} NLL)",
             *([f"- memory: {machine.footprint_}"] if machine.footprint_ else []),
