@@ -104,11 +104,16 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    model_ : the trained `Model`. history_ : tuple of `SweepRecord`, entry 0 before training.
-    best_sweep_ : which of them `model_` is. validation_rows_ : rows held out.
-    n_features_in_, image_shape_, device_ : what was found in the data and on the machine.
-    order_name_ : the site order used.
-    shift_reach_ : pixels by which training images were shifted, 0 for not at all.
+    model_
+        The trained `Model`.
+    history_, best_sweep_
+        Tuple of `SweepRecord`, entry 0 before training, and which of them `model_` is.
+    validation_rows_
+        Rows held out.
+    n_features_in_, image_shape_, device_
+        What was found in the data and on the machine.
+    order_name_, shift_reach_
+        The site order used; pixels by which training images were shifted, 0 for not at all.
 
     Examples
     --------
