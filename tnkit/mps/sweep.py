@@ -401,7 +401,8 @@ def _new_rows(known: Array, found: Array, count: int) -> Array:
 
 def _unit(array: Array) -> Array:
     flat = reshape(array, (-1,))
-    return array / namespace(array).linalg.vector_norm(flat)
+    with np.errstate(invalid="ignore", over="ignore"):  # the next factorisation refuses it
+        return array / namespace(array).linalg.vector_norm(flat)
 
 
 @checked
