@@ -36,7 +36,7 @@ except tnkit.MemoryLimitError as error:
 
 # %%
 figure, ax = plt.subplots(figsize=(5, 3.5))
-ax.plot(peaks, flops, "o-")
+ax.plot([peak / 1000 for peak in peaks], flops, "o-")
 ax.set_yscale("log")
-ax.set_xlabel("peak memory, bytes")
+ax.set_xlabel("peak memory, kB")
 ax.set_ylabel("floating-point operations")

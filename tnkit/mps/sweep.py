@@ -309,7 +309,7 @@ def two_site(
             left, centre = _push(left, new_a, problem.grow_left, bond), new_b
         else:
             right, centre = _push(right, new_b, problem.grow_right, bond + 1), new_a
-        centre = _in_order(centre / frobenius(centre) if normalize else centre)
+        centre = _in_order(_unit(centre) if normalize else centre)
         new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
         return new, StepInfo(bond, rightwards, loss, kept, pair.discarded_weight)
 
@@ -396,7 +396,7 @@ def one_site(
             k, q = other.shape[:2]
             centre = reshape(reshape(other, (k * q, l)) @ pair.left, (k, q, kept))
             left = far
-        centre = _in_order(centre / frobenius(centre) if normalize else centre)
+        centre = _in_order(_unit(centre) if normalize else centre)
         new = Zipper(left, centre, right, bond + rightwards, zipper.sites)
         return new, StepInfo(bond, rightwards, loss, kept, pair.discarded_weight)
 
@@ -432,6 +432,11 @@ def _new_rows(known: Array, found: Array, count: int) -> Array:
     noise = 1e3 * eps(found) * float(frobenius(found))
     rows = rows[: min(count, int((sizes > noise).sum())), :]
     return adjoint(qr(adjoint(rows - (rows @ back) @ known))[0])
+
+
+def _unit(array: Array) -> Array:
+    with np.errstate(invalid="ignore", over="ignore"):  # the next factorisation refuses it
+        return array / frobenius(array)
 
 
 @checked

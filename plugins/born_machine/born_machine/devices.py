@@ -27,21 +27,15 @@ def device_kind(array: Any) -> str:
     return str(getattr(getattr(array, "device", "cpu"), "type", "cpu"))
 
 
-<<<<<<< HEAD
-def chosen_split(split: str, array: Any, *, static: bool, width: int = 2) -> str:
-    """Return the split method: `split` itself, or what `SPLITS` has for the device of `array`.
+def chosen_split(split: str, kind: str, *, static: bool, width: int = 2) -> str:
+    """Return the split method: `split` itself, or what `SPLITS` has for this kind of device.
 
     width: sites a step improves; with one, the space of before is the bond's whole space, and
     "gram" takes the place of "retraction".
     """
     if split == "auto":
-        split = SPLITS["cpu" if device_kind(array) == "cpu" else "cuda", static]
+        split = SPLITS["cpu" if kind == "cpu" else "cuda", bool(static)]
     return "gram" if split == "retraction" and width == 1 else split
-=======
-def chosen_split(split: str, kind: str, *, static: bool) -> str:
-    """Return the split method: `split` itself, or what `SPLITS` has for this kind of device."""
-    return split if split != "auto" else SPLITS["cpu" if kind == "cpu" else "cuda", bool(static)]
->>>>>>> gpu
 
 
 @contextlib.contextmanager

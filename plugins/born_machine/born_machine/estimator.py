@@ -109,13 +109,19 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    model_ : the trained `Model`. history_ : tuple of `SweepRecord`, entry 0 before training.
-    best_sweep_ : which of them `model_` is. validation_rows_ : rows held out.
-    n_features_in_, image_shape_, device_ : what was found in the data and on the machine.
-    order_name_ : the site order used.
-    shift_reach_ : pixels by which training images were shifted, 0 for not at all.
-    footprint_ : the most memory that the sweeps held (`born_machine.footprint.Footprint`), None
-    for method "all-site"; of `fit` alone, not stored.
+    model_
+        The trained `Model`.
+    history_, best_sweep_
+        Tuple of `SweepRecord`, entry 0 before training, and which of them `model_` is.
+    validation_rows_
+        Rows held out.
+    n_features_in_, image_shape_, device_
+        What was found in the data and on the machine.
+    order_name_, shift_reach_
+        The site order used; pixels by which training images were shifted, 0 for not at all.
+    footprint_
+        The most memory that the sweeps held (`born_machine.footprint.Footprint`), None for method
+        "all-site"; of `fit` alone, not stored.
 
     Examples
     --------

@@ -11,12 +11,8 @@ import numpy as np
 
 from born_machine.amplitude import bond_orders
 from born_machine.data import Samples
-<<<<<<< HEAD
-from born_machine.devices import chosen_split
-from born_machine.footprint import needed
-=======
 from born_machine.devices import chosen_split, device_kind
->>>>>>> gpu
+from born_machine.footprint import needed
 from born_machine.missing import GapProblem, gap_problem
 from born_machine.problem import LikelihoodProblem
 from born_machine.ranks import ALONE, Ranks
@@ -153,25 +149,16 @@ class BondSweeper:
         else:
             centre = len(state) - 1 if settings.method == "one-site" else state.centre or 0
             zipper = open_zipper(placed(state, self._place), problem, centre)
-<<<<<<< HEAD
         del opened
         width = 1 if settings.method == "one-site" else 2
-        how = chosen_split(settings.split, zipper.centre, static=settings.static, width=width)
+        kind = device_kind(zipper.centre)
+        how = chosen_split(settings.split, kind, static=settings.static, width=width)
         split = self._ranks.split
         if width == 1:
             growth = settings.expand
             step = one_site(problem, values.truncation, expand=growth, method=how, split=split)
         else:
             step = two_site(problem, values.truncation, method=how, split=split)
-=======
-        kind = device_kind(zipper.centre)
-        method = chosen_split(settings.split, kind, static=settings.static)
-        width = 2
-        step = two_site(problem, values.truncation, method=method)
-        if settings.method == "one-site":
-            width = 1
-            step = one_site(problem, values.truncation, expand=settings.expand, method=method)
->>>>>>> gpu
         infos = []
         moves = round_trip(len(self._dims), width=width)
         for after, info in _of_sweep(number, sweep(zipper, step, moves)):
