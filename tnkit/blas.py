@@ -15,6 +15,8 @@ __all__ = ["SMALL", "VARIABLE", "thread_count", "threads"]
 SMALL = 512
 """Matrices with at most this many rows get one thread."""
 
+_MOST = 65_536
+
 VARIABLE = "TNKIT_THREADS"
 """The environment variable that overrides the rule: a number of threads, or "all"."""
 
@@ -36,15 +38,17 @@ def thread_count(size: int, count: int | None = None) -> int | None:
     if size < 0:
         raise ArgumentError(f"size must be a whole number from 0 up, got {size!r}")
     if count is not None:
-        if count < 1:
-            raise ArgumentError(f"count must be a whole number from 1 up, got {count!r}")
-        return count
+        if not 1 <= count <= _MOST:
+            raise ArgumentError(f"count must be a whole number from 1 to {_MOST}, got {count!r}")
+        return int(count)
     wanted = os.environ.get(VARIABLE, "")
     if wanted == "all":
         return None
     if wanted:
-        if not wanted.isdecimal() or int(wanted) < 1:
-            raise ArgumentError(f"{VARIABLE} must be a number from 1 up, or 'all', got {wanted!r}")
+        if not (wanted.isdecimal() and len(wanted) < 8 and 1 <= int(wanted) <= _MOST):
+            raise ArgumentError(
+                f"{VARIABLE} must be a number from 1 to {_MOST}, or 'all', got {wanted!r}"
+            )
         return int(wanted)
     return 1 if size <= SMALL else None
 

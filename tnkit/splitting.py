@@ -40,6 +40,7 @@ Absorb = Literal["left", "right", "both", "none"]
 _GRAM_FROM = 64  # rows; measured by tests/benchmarks/w8_truncation.py, see docs/truncation.md
 _SEEN_BY_GRAM = 1e-6  # of the largest value, in double precision: with four digits and more
 _WEIGHT_SEEN_BY_GRAM = 1e-10
+_DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -74,7 +75,12 @@ def split_method(
     >>> split_method(200, 200, "float32"), split_method(200, 200, "float64")
     ('gram', 'svd')
     """
-    return _faster(rows, columns, dtype, truncation, absorb)
+    for name, value in (("rows", rows), ("columns", columns)):
+        if value < 0:
+            raise ArgumentError(f"{name} must be a whole number from 0 up, got {value!r}")
+    if dtype not in _DTYPES:
+        raise ArgumentError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
+    return _faster(rows, columns, dtype, truncation, _side(absorb))
 
 
 def _faster(rows: int, columns: int, dtype: str, truncation: Truncation, absorb: Absorb) -> str:

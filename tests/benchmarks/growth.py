@@ -177,6 +177,7 @@ def draw(found: Sequence[dict[str, Any]], path: Path) -> None:
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullLocator
 
     columns = 4
     rows = -(-len(found) // columns)
@@ -194,6 +195,9 @@ def draw(found: Sequence[dict[str, Any]], path: Path) -> None:
         axis.set_title(f"{law['work']}, by {law['size']}", fontsize=9)
         axis.set_xlabel(law["size"], fontsize=8)
         axis.set_ylabel("CPU seconds", fontsize=8)
+        axis.xaxis.set_minor_locator(NullLocator())
+        shown = [law["sizes"][k] for k in (0, len(x) // 3, 2 * len(x) // 3, -1)]
+        axis.set_xticks(shown, [f"{size:,}" for size in shown])
         axis.tick_params(labelsize=7)
         axis.legend(fontsize=7, frameon=False)
     figure.tight_layout()
@@ -208,7 +212,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of the name of the work")
     parser.add_argument("--out", type=Path, help="picture")
     parser.add_argument("--json", type=Path, help="figures")
+    parser.add_argument("--given", type=Path, help="draw the figures of this file, measure nothing")
     options = parser.parse_args()
+    if options.given:
+        return draw(json.loads(options.given.read_text())["laws"], options.out)
     found = []
     for law in laws(options.quick):
         if options.only in law.work:
@@ -221,6 +228,7 @@ def main() -> None:
         about = {"python": platform.python_version(), "numpy": np.__version__, "threads": 1}
         about["load"] = round(os.getloadavg()[0], 1)
         options.json.write_text(json.dumps({"about": about, "laws": found}, indent=1) + "\n")
+    return None
 
 
 if __name__ == "__main__":

@@ -295,6 +295,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", type=Path, metavar="FOLDER")
     options = parser.parse_args()
+    if options.write and not (options.write / "benchmarks.md").is_file():
+        parser.error(f"{options.write} holds no benchmarks.md to write the table into")
     facts = about(options.quick)
     lines = [line for name in options.work for line in run(name, options.quick)]
     facts["load_after"] = round(os.getloadavg()[0], 1)

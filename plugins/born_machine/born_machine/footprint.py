@@ -28,8 +28,8 @@ class Footprint:
 
     every: of the environments behind the centre, every such one is kept and the others are made
     again when the centre comes back (`tnkit.Windowed`); 1 keeps all. environments, orders (where
-    each sample stands at each bond), step (what one step works on), state: the parts of `total`.
-    limit: what `total` had to stay under.
+    each sample stands at each bond), step (the vectors that one step works on), fixed (the state
+    and the blocks of a step, whatever the samples): the parts of `total`. limit: what was allowed.
     """
 
     samples: int
@@ -38,13 +38,13 @@ class Footprint:
     environments: int
     orders: int
     step: int
-    state: int
+    fixed: int
     limit: int
 
     @property
     def total(self) -> int:
         """The sum of the parts: an upper bound, reached where every bond is as large as allowed."""
-        return self.environments + self.orders + self.step + self.state
+        return self.environments + self.orders + self.step + self.fixed
 
     def __str__(self) -> str:
         """Say what is held, in one line."""
@@ -60,7 +60,8 @@ def needed(
 ) -> Footprint:
     """Return the footprint of sweeps over these samples (sample, site), negative where missing.
 
-    Raises as `footprint`; the limit is `settings.memory_limit`, else `default_limit` of the device.
+    Raises as `footprint`; the limit is `settings.memory_limit`, else `default_limit` of the device,
+    which is held against what grows with the samples alone: bonds rarely get as large as allowed.
     """
     limit = settings.memory_limit
     return footprint(
@@ -69,6 +70,7 @@ def needed(
         settings,
         gapped=int((samples < 0).any(axis=1).sum()) if samples.dtype.kind == "i" else 0,
         limit=default_limit(device) if limit is None else limit,
+        strict=limit is not None,
     )
 
 
@@ -79,13 +81,15 @@ def footprint(
     *,
     limit: int,
     gapped: int = 0,
+    strict: bool = True,
 ) -> Footprint:
     """Return what sweeps over `samples` samples need, `gapped` of which have missing values.
 
     The environments are kept as densely as the limit, in bytes, allows. A sample with gaps has
     matrices, bond^2 numbers, where others have vectors. Growing an environment again costs what
     growing it once did; a sweep then takes up to a third longer, and ends the same bit for bit.
-    Raises `MemoryLimitError` with the figures where even the sparsest does not fit.
+    Raises `MemoryLimitError` with the figures where even the sparsest does not fit; not strict:
+    the state and the blocks of a step may exceed the limit.
 
     >>> print(footprint(50_000, (2,) * 784, Settings(max_bond=100), limit=3 * 10**9))
     50,000 samples at bond 100 hold at most 2.85 GB of 3 GB, one environment in 9 kept
@@ -102,11 +106,12 @@ def footprint(
     everything = sum(map(rows, widths))
     place = np.dtype(place_dtype(samples - gapped, np.empty(0))).itemsize
     places = (samples - gapped) * (length - 1) * place
-    blocks = max((p * q for p, q in pairwise(dims)), default=max(dims)) * max(widths) ** 2
     scored = _VECTORS * min(samples, 4096) * 2 * number * max(widths)  # in double precision
-    step = max(_VECTORS * widest, scored) + 16 * 8 * blocks
-    # the state that moves, the last and the best one
-    state = 4 * number * sum(l * d * r for l, d, r in zip(widths, dims, widths[1:], strict=False))
+    step = max(_VECTORS * widest, scored)
+    blocks = max((p * q for p, q in pairwise(dims)), default=max(dims)) * max(widths) ** 2
+    # the state that moves, the last and the best one; single precision is split in double
+    state = sum(l * d * r for l, d, r in zip(widths, dims, widths[1:], strict=False))
+    fixed = 4 * number * state + (4 * number + 6 * 8) * blocks
 
     def kept(every: int) -> int:
         at_once = math.ceil(length / every) + 2 * every  # for good, and both stretches at hand
@@ -115,14 +120,14 @@ def footprint(
 
     sparsest = max(1, round(math.sqrt(length / 2)))
     for every in range(1, sparsest + 1):
-        found = Footprint(samples, bond, every, kept(every), _PLACES * places, step, state, limit)
-        if found.total <= limit:
+        found = Footprint(samples, bond, every, kept(every), _PLACES * places, step, fixed, limit)
+        if found.total - (0 if strict else fixed) <= limit:
             return found
     raise MemoryLimitError(
         f"training on {samples:,} samples of {length:,} sites at bond {bond} needs "
-        f"{readable(found.total)} (environments {readable(found.environments)} with one "
-        f"in {sparsest} kept, orders {readable(found.orders)}, a step {readable(step)}, the state "
-        f"{readable(state)}), and memory_limit is {readable(limit)}; lower max_bond, set "
+        f"{readable(found.total)} (environments {readable(found.environments)} with one in "
+        f"{sparsest} kept, orders {readable(found.orders)}, a step {readable(step)}, the state and "
+        f"blocks {readable(fixed)}), and memory_limit is {readable(limit)}; lower max_bond, set "
         "batch_size, or raise memory_limit"
     )
 
