@@ -51,8 +51,8 @@ def train(
     run, from which training goes on exactly as if never stopped. place: puts a NumPy array where
     the work shall be done. ranks: the processes that do this call together, each with the same
     arguments; all return the same. on_step and on_sweep: called after every bond (sweep number,
-    info), and with the start and after every sweep. Raises `NonFiniteError` naming the sweep where the
-    NLL stops being a number; the last checkpoint given to on_sweep is then the last good one.
+    info), and with the start and after every sweep. Raises `NonFiniteError` naming the sweep where
+    the NLL stops being a number; the last checkpoint given to on_sweep is then the last good one.
     """
     scorer = Scorer(samples, validation, place, ranks)
     source = SweepFuel(samples if fuel is None else fuel, settings, augment)
