@@ -126,32 +126,35 @@ class Ranks:
         """
         if self.size == 1:
             return split_matrix(matrix, truncation, method=method, absorb=absorb)
+        import torch
+
         m, n = matrix.shape
-        most = min(m, n, truncation.max_bond or min(m, n))
-        tensor = _tensor(matrix)
-        buffer = tensor.new_zeros(2 + most * (m + n))
+        room = 2 + min(m, n, truncation.max_bond or min(m, n)) * (m + n)
+        host = isinstance(matrix, np.ndarray)
+        packed = np.zeros(room, matrix.dtype) if host else matrix.new_zeros(room)
+        made: MatrixSplit | None = None
         failure: TnkitError | None = None
         if self.rank == 0:
             try:
                 made = split_matrix(matrix, truncation, method=method, absorb=absorb)
                 kept = made.left.shape[1]
-                buffer[0], buffer[1] = kept, made.discarded_weight
-                buffer[2 : 2 + m * kept] = _tensor(made.left).reshape(-1)
-                buffer[2 + m * kept : 2 + (m + n) * kept] = _tensor(made.right).reshape(-1)
+                packed[0], packed[1] = kept, made.discarded_weight
+                packed[2 : 2 + m * kept] = made.left.reshape(-1)
+                packed[2 + m * kept : 2 + (m + n) * kept] = made.right.reshape(-1)
             except TnkitError as error:
                 failure = error
-        _exchange(lambda distributed: distributed.broadcast(_real(buffer), 0))
+        buffer = torch.as_tensor(_real(packed))  # shares its memory
+        _exchange(lambda distributed: distributed.broadcast(buffer, 0))
         if failure is not None:
             raise failure
-        kept, weight = (float(number.real) for number in buffer[:2].tolist())
-        if kept == 0:  # process 0 has said why
+        if made is not None:
+            return made
+        first, weight = (float(number.real) for number in packed[:2].tolist())
+        kept = round(first)
+        if kept == 0:  # process 0 says why
             raise NonFiniteError("process 0 could not split the block of this bond")
-        left, right = buffer[2 : 2 + round(kept) * (m + n)].split(
-            [m * round(kept), round(kept) * n]
-        )
-        left, right = left.reshape(m, -1), right.reshape(-1, n)
-        if isinstance(matrix, np.ndarray):
-            left, right = left.numpy(), right.numpy()
+        left = packed[2 : 2 + m * kept].reshape(m, kept)
+        right = packed[2 + m * kept : 2 + (m + n) * kept].reshape(kept, n)
         return MatrixSplit(left, right, None, weight)
 
 
