@@ -215,7 +215,7 @@ def _workers(executor: Executor | None) -> int:
             return int(found)
     client: Any = getattr(executor, "_client", None)  # dask.distributed's
     if hasattr(client, "nthreads"):
-        return max(1, sum(client.nthreads().values()))
+        return max(1, int(sum(client.nthreads().values())))
     return os.cpu_count() or 1
 
 

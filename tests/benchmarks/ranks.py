@@ -1,9 +1,10 @@
 """Strong scaling of a sweep: the same samples on more and more processes of one machine.
 
 ``python tests/benchmarks/ranks.py DATA.npz KEY [--samples 5000] [--bond 50] [--sweeps 3]`` trains
-on the first samples, square images packed eight pixels a byte, with 1, 2, ... processes in turn, for some rounds, and prints of each number
-the fastest sweep at full bond: its seconds, and the CPU seconds of process 0, which do not count
-the time for which other programs held the cores. The NLLs reached stand beside them.
+on the first samples (square images packed eight pixels a byte) with 1, 2, ... processes in turn,
+for some rounds, and prints of each number the fastest sweep after the first: its seconds, and the
+CPU seconds of process 0, which leave out the time for which other programs held the cores. The
+NLLs reached stand beside them.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ only. What is summed over samples is summed over processes; what is decided is d
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -62,22 +63,22 @@ class Ranks:
             return parts
         import torch
 
-        tensors = [_tensor(part) for part in parts]
-        flat = [_real(tensor).reshape(-1) for tensor in tensors]
-        dtypes = [one.dtype for one in flat if len(one) > 1] or [torch.float64]
-        dtype = dtypes[0]
-        for other in dtypes[1:]:
-            dtype = torch.promote_types(dtype, other)
-        pieces = [(one if len(one) > 1 else _halves(one)).to(dtype) for one in flat]
-        buffer = torch.cat(pieces)
+        tensors = isinstance(parts[-1], torch.Tensor)
+        xp: Any = torch if tensors else np  # NumPy packs small arrays several times faster
+        arrays = [torch.as_tensor(part) if tensors else np.asarray(part) for part in parts]
+        flat = [_real(array.reshape(-1)) for array in arrays]
+        wide = [one.dtype for one in flat if len(one) > 1] or [xp.float64]
+        dtype = functools.reduce(xp.promote_types, wide)
+        pieces = [_cast(one if len(one) > 1 else _halves(one, xp), dtype) for one in flat]
+        packed = xp.concatenate(pieces)
+        buffer = torch.as_tensor(packed)  # shares its memory
         _exchange(lambda distributed: distributed.all_reduce(buffer))
-        found = []
-        for part, tensor, sums in zip(
-            parts, tensors, buffer.split([len(piece) for piece in pieces]), strict=True
-        ):
-            total = sums.to(_real(tensor).dtype)
-            total = total if tensor.numel() > 1 or tensor.is_complex() else total.sum()
-            found.append(_as(part, total, tensor))
+        found, at = [], 0
+        for array, one, piece in zip(arrays, flat, pieces, strict=True):
+            sums = _cast(packed[at : at + len(piece)], one.dtype)
+            at += len(piece)
+            sums = sums if len(one) > 1 else sums[:1] + sums[1:]
+            found.append(_like(sums, array))
         return tuple(found)
 
     def whole(self, part: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
@@ -95,9 +96,10 @@ class Ranks:
         import torch
 
         tensor = _tensor(array)
-        buffer = _real(tensor).clone(memory_format=torch.contiguous_format)
+        buffer = _real(tensor.reshape(-1)).clone()
         _exchange(lambda distributed: distributed.broadcast(buffer, 0))
-        return _as(array, buffer, tensor)
+        found = _like(buffer, tensor)
+        return found if isinstance(array, torch.Tensor) else found.numpy()
 
     def first(self, make: Callable[[], T]) -> T:
         """Return what `make` returns on process 0, which alone calls it; its errors too."""
@@ -130,32 +132,36 @@ class Ranks:
         """
         if self.size == 1:
             return split_block(matrix, truncation, method=method, absorb=absorb, space=space)
+        import torch
+
         m, n = matrix.shape
-        most = min(m, n, truncation.max_bond or min(m, n))
-        tensor = _tensor(matrix)
-        buffer = tensor.new_zeros(2 + most * (m + n))
+        room = 2 + min(m, n, truncation.max_bond or min(m, n)) * (m + n)
+        host = isinstance(matrix, np.ndarray)
+        packed = np.zeros(room, matrix.dtype) if host else matrix.new_zeros(room)
+        made: MatrixSplit | None = None
         failure: TnkitError | None = None
         if self.rank == 0:
             try:
                 made = split_block(matrix, truncation, method=method, absorb=absorb, space=space)
                 kept = made.left.shape[1]
-                buffer[0], buffer[1] = kept, made.discarded_weight
-                buffer[2 : 2 + m * kept] = _tensor(made.left).reshape(-1)
-                buffer[2 + m * kept : 2 + (m + n) * kept] = _tensor(made.right).reshape(-1)
+                packed[0], packed[1] = kept, made.discarded_weight
+                packed[2 : 2 + m * kept] = made.left.reshape(-1)
+                packed[2 + m * kept : 2 + (m + n) * kept] = made.right.reshape(-1)
             except TnkitError as error:
                 failure = error
-        _exchange(lambda distributed: distributed.broadcast(_real(buffer), 0))
+        buffer = torch.as_tensor(_real(packed))  # shares its memory
+        _exchange(lambda distributed: distributed.broadcast(buffer, 0))
         if failure is not None:
             raise failure
-        kept, weight = (float(number.real) for number in buffer[:2].tolist())
-        if kept == 0:  # process 0 has said why
+        if made is not None:
+            return made
+        first, weight = (float(number.real) for number in packed[:2].tolist())
+        kept = round(first)
+        if kept == 0:  # process 0 says why
             raise NonFiniteError("process 0 could not split the block of this bond")
-        left, right = buffer[2 : 2 + round(kept) * (m + n)].split(
-            [m * round(kept), round(kept) * n]
-        )
-        return MatrixSplit(
-            _as(matrix, left.reshape(m, -1)), _as(matrix, right.reshape(-1, n)), None, weight
-        )
+        left = packed[2 : 2 + m * kept].reshape(m, kept)
+        right = packed[2 + m * kept : 2 + (m + n) * kept].reshape(kept, n)
+        return MatrixSplit(left, right, None, weight)
 
 
 ALONE = Ranks()
@@ -169,29 +175,37 @@ def _tensor(array: Array) -> Any:
     return array if isinstance(array, torch.Tensor) else torch.from_numpy(np.array(array))
 
 
-def _real(tensor: Any) -> Any:
-    """Return a view of real numbers: gloo and NCCL know no others."""
+def _real(flat: Array) -> Array:
+    """Return a vector as one of real numbers: gloo and NCCL know no others."""
+    if isinstance(flat, np.ndarray):
+        return flat.view(flat.real.dtype)
+    if not flat.is_complex():
+        return flat
     import torch
 
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    return torch.view_as_real(flat).reshape(-1)
 
 
-def _halves(number: Any) -> Any:
+def _like(numbers: Array, like: Array) -> Array:
+    """Return a vector of real numbers in the shape of `like`, complex where that is."""
+    if isinstance(numbers, np.ndarray):
+        return numbers.view(like.dtype).reshape(like.shape)
+    if like.is_complex():
+        import torch
+
+        numbers = torch.view_as_complex(numbers.reshape(-1, 2))
+    return numbers.reshape(like.shape)
+
+
+def _cast(array: Array, dtype: Any) -> Array:
+    return array.astype(dtype) if isinstance(array, np.ndarray) else array.to(dtype)
+
+
+def _halves(number: Array, xp: Any) -> Array:
     """Return (1,) as a part whose sums are exact and what is left of it, (2,)."""
-    import torch
-
-    coarse = torch.round(number * _GRAIN) / _GRAIN
-    return torch.cat([coarse, torch.nan_to_num(number - coarse)])
-
-
-def _as(given: Array, numbers: Any, like: Any = None) -> Array:
-    """Return numbers as an array of the library of `given`, with the shape of the tensor `like`."""
-    import torch
-
-    if like is not None:
-        numbers = numbers.reshape(_real(like).shape)
-        numbers = torch.view_as_complex(numbers) if like.is_complex() else numbers
-    return numbers if isinstance(given, torch.Tensor) else numbers.numpy()
+    coarse = xp.round(number * _GRAIN) / _GRAIN
+    rest = number - xp.where(xp.isfinite(coarse), coarse, number)
+    return xp.concatenate([coarse, xp.where(xp.isfinite(rest), rest, 0.0 * xp.ones_like(rest))])
 
 
 def _exchange(act: Callable[[Any], Any]) -> None:

@@ -202,7 +202,9 @@ def summary(
     splits = ""
     if machine.method != "all-site":
         kind = machine.device_.partition(":")[0]
-        splits = f", splits by {chosen_split(machine.split, kind, static=machine.static)}"
+        width = 1 if machine.method == "one-site" else 2
+        how = chosen_split(machine.split, kind, static=machine.static, width=width)
+        splits = f", splits by {how}"
     return "\n".join(
         [
             f"- data: {data}",
