@@ -41,8 +41,9 @@ class Work(NamedTuple):
 
 
 BOUNDS = {
-    "training, a bond step": Work(77, 49_792, 288, 22.6),
-    "dmrg, a bond step": Work(78, 87_552, 493, 51.9),
+    # on PyTorch 36 operators pick the rank where the values are, in place of two questions
+    "training, a bond step": Work(113, 50_432, 264, 26.4),
+    "dmrg, a bond step": Work(79, 87_680, 493, 52.2),
     "compress": Work(226, 10_704, 2138, 22.5),
     "overlap": Work(70, 14_040, 207, 4.7),
     "planned contraction of a ring": Work(10, 528, 19, 1.2),
@@ -174,13 +175,14 @@ def test_no_more_work_than_before(name: str) -> None:
 
 
 def test_a_bond_step_of_training_multiplies_what_theory_says() -> None:
-    """Merge, psi and gradient and new vectors of every sample, two sums a row, Gram and split."""
+    """Merge, psi, gradient and new vectors of every sample, two sums a row, Gram, split, norms."""
     found, _ = measured(training)
     rows = 2 * BOND
     merge = split = rows * BOND * rows
     gram = rows**3
     samples = SAMPLES * (3 * BOND**2 + 2 * BOND)
-    assert found.multiplications <= merge + split + gram + samples
+    norms = 2 * rows**2 + rows * BOND  # of the gradient, the block after it, and the centre
+    assert found.multiplications <= merge + split + gram + samples + norms
 
 
 def test_a_planned_contraction_multiplies_what_its_plan_says() -> None:

@@ -119,7 +119,7 @@ def test_the_table_chooses_and_is_overruled() -> None:
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"split": "qr"}, "split must be one of auto, gram, svd, subspace"),
+        ({"split": "qr"}, "split must be one of auto, retraction, gram, svd, subspace"),
         ({"split": "subspace"}, "add static=True"),
         ({"static": 1}, "static must be True or False"),
         ({"tf32": "yes"}, "tf32 must be True or False"),

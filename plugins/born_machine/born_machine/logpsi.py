@@ -100,7 +100,8 @@ def _sorted(samples: torch.Tensor, dims: Sequence[int]) -> _Order:
     else:
         order = torch.sort(small, dim=1, stable=True).indices
     counts = torch.zeros((len(dims), max(dims)), dtype=torch.int64, device=values.device)
-    counts.scatter_add_(1, values, torch.ones_like(values))
+    wide = values.long()
+    counts.scatter_add_(1, wide, torch.ones_like(wide))
     table = counts.tolist()  # the one transfer
     seen = [[v for v, n in enumerate(row) if n] for row in table]
     sizes = [[n for n in row if n] for row in table]
