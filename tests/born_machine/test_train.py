@@ -199,3 +199,27 @@ def test_an_impossible_validation_sample_neither_stops_nor_spoils_the_run(tmp_pa
     checkpoint = Checkpoint(state, state, 0, (infinite,))
     save_checkpoint(tmp_path / "checkpoint.npz", checkpoint, {})
     assert load_checkpoint(tmp_path / "checkpoint.npz")[0].history == (infinite,)
+
+
+@pytest.mark.parametrize("start", ["random", "marginals"])
+@pytest.mark.parametrize("method", ["two-site", "all-site"])
+def test_a_complex_machine_leaves_the_real_ones_behind(start: str, method: str) -> None:
+    """A real state has a real gradient on any data: the start must be complex already."""
+    samples = np.random.default_rng(0).integers(0, 3, (60, 6))
+    settings = Settings(max_bond=2, sweeps=3, dtype="complex128", start=start, method=method)
+    begun = start_state(samples, (3,) * 6, settings, np.random.default_rng(0))
+    assert max(abs(array.imag).max() for array in begun.arrays) > 0.01
+    tnkit.verify(begun)
+    ended = train(samples, None, (3,) * 6, settings, start=begun).state
+    overlap = tnkit.fidelity(ended, tnkit.conj(ended))
+    assert overlap < 1 - 1e-3  # a real state is its own conjugate, up to a phase
+
+
+def test_complex_machines_learn_more_by_heart_at_the_same_bond() -> None:
+    samples = np.random.default_rng(0).integers(0, 3, (80, 8))
+    ends = {}
+    for dtype in ("float64", "complex128"):
+        settings = Settings(max_bond=3, sweeps=25, patience=0, value_cutoff=0.0, dtype=dtype)
+        start = start_state(samples, (3,) * 8, settings, np.random.default_rng(0))
+        ends[dtype] = train(samples, None, (3,) * 8, settings, start=start).history[-1].nll_train
+    assert ends["complex128"] < ends["float64"] - 0.02
