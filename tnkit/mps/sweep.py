@@ -401,8 +401,7 @@ def _new_rows(known: Array, found: Array, count: int) -> Array:
 
 def _unit(array: Array) -> Array:
     flat = reshape(array, (-1,))
-    with np.errstate(invalid="ignore", over="ignore"):  # the next factorisation refuses it
-        return array / namespace(array).linalg.vector_norm(flat)
+    return array / namespace(array).linalg.vector_norm(flat)
 
 
 @checked
