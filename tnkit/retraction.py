@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tnkit.arrays import Array, adjoint, eps, is_complex, namespace, to_numpy
-from tnkit.checking import checked
-from tnkit.errors import ArgumentError, SizeError
+from tnkit.arrays import Array, adjoint, eps, is_complex, namespace, safe_scale, to_numpy
+from tnkit.checking import checked, shown
+from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
 from tnkit.splitting import Absorb, MatrixSplit, split_matrix
 from tnkit.truncation import Truncation
 
@@ -42,17 +42,22 @@ def retract_matrix(
     >>> found.left.shape, found.discarded_weight < 1e-7
     ((2, 1), True)
     """
-    if absorb not in ("left", "right"):
+    for name, value in (("matrix", matrix), ("space", space)):
+        numbers = not isinstance(value, np.ndarray) or value.dtype.kind in "fc"
+        if len(getattr(value, "shape", ())) != 2 or not numbers:
+            raise ArgumentTypeError(f"{name} must be a matrix of floats, got {shown(value)}")
+    if not isinstance(absorb, str) or absorb not in ("left", "right"):
         raise ArgumentError(f"a retraction needs absorb='left' or 'right', got {absorb!r}")
     axis = 1 if absorb == "right" else 0
-    if space.ndim != 2 or matrix.ndim != 2 or space.shape[axis] != matrix.shape[axis]:
+    if space.shape[axis] != matrix.shape[axis]:
         raise SizeError(
             f"a space {tuple(space.shape)} does not fit a matrix {tuple(matrix.shape)} with "
             f"absorb={absorb!r}: their axis {axis} must be of one size"
         )
     rows = space if absorb == "right" else adjoint(space)
     found = None
-    if rows.shape[0] == truncation.max_bond and rows.shape[0] <= min(matrix.shape):
+    scale = safe_scale(matrix, "retraction")
+    if scale == 1.0 and rows.shape[0] == truncation.max_bond and rows.shape[0] <= min(matrix.shape):
         found = _retracted(matrix if absorb == "right" else adjoint(matrix), rows, truncation)
     if found is None:
         return split_matrix(matrix, truncation, method="gram", absorb=absorb)

@@ -322,3 +322,11 @@ def test_random_shifts_of_the_estimator_are_kept_in_the_file(tmp_path: Any) -> N
     machine.set_params(augment=flip_some).fit(PATTERNS).save(tmp_path / "m.npz")
     with pytest.raises(tnkit.ArgumentError, match="augment must be one of"):
         BornMachine.load(tmp_path / "m.npz").fit(PATTERNS)
+
+
+@pytest.mark.parametrize("noise", [1e30, [0.0, 1e7]])
+def test_noise_that_drowns_the_state_is_refused_before_training(noise: Any) -> None:
+    samples = np.eye(4, dtype=int)
+    with pytest.raises(tnkit.ArgumentError, match=r"noise must be at most 1e\+06, got 1e\+"):
+        BornMachine(noise=noise, sweeps=3).fit(samples, on_sweep=lambda _: pytest.fail("it began"))
+    BornMachine(noise=1e6, sweeps=1, max_bond=2, random_state=0).fit(samples)

@@ -133,6 +133,7 @@ def good_calls() -> dict[str, Call]:
     mpo = tnkit.mpo_from_terms([{0: X, 1: X}, {2: Z}], 4)
     hermitian = tnkit.multiply(mpo, tnkit.adjoint_mpo(mpo))
     cut = tnkit.Truncation(max_bond=2)
+    rows = np.eye(2, 3)
     a = tnkit.Tensor(np.arange(6.0).reshape(2, 3), ["a", "b"], ["one"])
     b = tnkit.Tensor(np.arange(12.0).reshape(3, 4), ["b", "c"], ["two"])
     square = tnkit.Tensor(np.arange(4.0).reshape(2, 2), ["x", "y"])
@@ -322,6 +323,7 @@ def good_calls() -> dict[str, Call]:
         "run_sweep": call(tnkit.run_sweep, tnkit.SweepState(zipper), step, moves),
         "sample": call(tnkit.sample, psi, 3, seed=0),
         "save": call(tnkit.save, "written.npz", psi),
+        "retract_matrix": call(tnkit.retract_matrix, a.array, rows, cut, absorb="right"),
         "scale": call(tnkit.scale, psi, 2.0),
         "schedule": call(tnkit.schedule, [cut, cut]),
         "schmidt_values": call(tnkit.schmidt_values, psi, 1),
@@ -329,6 +331,9 @@ def good_calls() -> dict[str, Call]:
         "site_operators": call(tnkit.site_operators, "boson", 3),
         "site_probabilities": call(tnkit.site_probabilities, psi, {"s0": 1}),
         "split": call(tnkit.split, a, ["a"], "svd", cut, "right", "new", seed=0),
+        "split_block": call(
+            tnkit.split_block, a.array, cut, method="retraction", absorb="right", space=rows
+        ),
         "split_chain": call(tnkit.split_chain, tnkit.basis_mps([0, 1, 0, 0]), 2),
         "split_method": call(tnkit.split_method, 8, 8, "float64", cut, "right"),
         "split_matrix": call(tnkit.split_matrix, a.array, cut, method="svd", absorb="right"),
@@ -402,6 +407,7 @@ def good_calls() -> dict[str, Call]:
         "mera_positions": call(tnkit.mera_positions, 2),
         "mpo_from_list": call(tnkit.mpo_from_list, list(mpo.arrays), "loir", sites=names),
         "mps_from_list": call(tnkit.mps_from_list, list(psi.arrays), "lsr", sites=names),
+        "out_of_memory": call(tnkit.out_of_memory, "bond 400", "take 300"),
         "pair_network": call(
             tnkit.pair_network,
             graph,

@@ -213,12 +213,6 @@ def test_training_stops_at_the_bond_where_a_number_breaks(
         assert np.array_equal(a, b)
 
 
-def test_a_step_beyond_floats_is_one_error_without_a_warning() -> None:
-    samples = np.random.default_rng(0).integers(0, 2, (20, 6))
-    with pytest.raises(tnkit.NonFiniteError, match=r"^sweep 1, bond \d \(sites "):
-        BornMachine(max_bond=2, noise=1e30, order="given", random_state=0).fit(samples)
-
-
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_dmrg_stops_at_the_bond_where_a_number_breaks(
     monkeypatch: pytest.MonkeyPatch, bad: float

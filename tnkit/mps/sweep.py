@@ -435,8 +435,7 @@ def _new_rows(known: Array, found: Array, count: int) -> Array:
 
 
 def _unit(array: Array) -> Array:
-    with np.errstate(invalid="ignore", over="ignore"):  # the next factorisation refuses it
-        return array / frobenius(array)
+    return array / frobenius(array)
 
 
 @checked

@@ -27,6 +27,7 @@ Schedule: TypeAlias = float | Sequence[float] | Callable[[int], float]
 METHODS = ("two-site", "one-site", "all-site")
 SPLIT_METHODS = ("auto", "retraction", "gram", "svd", "subspace")
 _OF_BONDS = ("backtracks", "bond_penalty", "entropy_bonus")
+_MOST_NOISE = 1e6  # beyond, float32 forgets the block
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
@@ -159,6 +160,11 @@ class Settings:
         """Return the values that the schedules take at a sweep, counted from 1."""
         rate = _number("learning_rate", at_sweep("learning_rate", self.learning_rate, sweep))
         noise = _number("noise", at_sweep("noise", self.noise, sweep))
+        if noise > _MOST_NOISE:
+            raise ArgumentError(
+                f"noise must be at most {_MOST_NOISE:g}, got {noise:g}; the block it is added to "
+                "has norm one"
+            )
         bond = at_sweep("max_bond", self.max_bond, sweep)
         if bond is None:
             raise ArgumentError("max_bond must be a whole number from 1 up, got None")

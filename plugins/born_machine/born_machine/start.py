@@ -57,7 +57,8 @@ def start_state(
 def _turned(array: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
     """Return the complex array with every entry turned by a random phase."""
     phases = rng.normal(0.0, _PHASE, array.shape)
-    return (array * np.exp(1j * phases)).astype(array.dtype)
+    turned: np.ndarray[Any, Any] = array * np.exp(1j * phases)
+    return turned.astype(array.dtype)
 
 
 def _spread_state(dims: tuple[int, ...], settings: Settings, rng: np.random.Generator) -> MPS:

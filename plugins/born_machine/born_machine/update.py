@@ -115,8 +115,7 @@ def _shaken(block: Array, rule: StepRule) -> Array:
         kick = kick + 1j * rule.rng.standard_normal(block.shape)
     kick *= rule.noise / np.linalg.norm(kick)
     shaken = block + xp.asarray(kick, dtype=block.dtype, device=block.device)
-    with np.errstate(over="ignore"):  # a norm beyond floats: the factorisation refuses what comes
-        return shaken / _length(shaken)
+    return shaken / _length(shaken)
 
 
 def gradient_step(
