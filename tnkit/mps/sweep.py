@@ -164,6 +164,7 @@ Splitter = Callable[..., MatrixSplit]
 """A function that takes what `split_block` takes."""
 
 
+@checked
 def split_block(
     matrix: Array, truncation: Truncation, *, method: str, absorb: Absorb, space: Array = None
 ) -> MatrixSplit:
