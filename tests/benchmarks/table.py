@@ -291,14 +291,17 @@ def write(folder: Path, page: Sequence[str], facts: Line, lines: Sequence[Line])
 def main() -> int:
     """Run what was asked for; return 1 where an answer of tnkit's was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", nargs="*", default=list(SCRIPTS), choices=list(SCRIPTS))
+    parser.add_argument("work", nargs="*", help=f"of {', '.join(SCRIPTS)}; all of them")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", type=Path, metavar="FOLDER")
     options = parser.parse_args()
+    unknown = [work for work in options.work if work not in SCRIPTS]
+    if unknown:
+        parser.error(f"no work {', '.join(unknown)}; there are {', '.join(SCRIPTS)}")
     if options.write and not (options.write / "benchmarks.md").is_file():
         parser.error(f"{options.write} holds no benchmarks.md to write the table into")
     facts = about(options.quick)
-    lines = [line for name in options.work for line in run(name, options.quick)]
+    lines = [line for name in options.work or SCRIPTS for line in run(name, options.quick)]
     facts["load_after"] = round(os.getloadavg()[0], 1)
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     page = [
