@@ -30,6 +30,7 @@ from tnkit import atomic_file
 FOLDER = RESULTS / "ablation"
 SETS = ("nltcs", "plants", "accidents", "dna")
 RECIPE = "as it is"
+LAST = "no early stopping: the last sweep"  # of the same runs
 VARIANTS: dict[str, dict[str, Any]] = {
     RECIPE: {},
     "order as given": {"order": "given"},
@@ -45,6 +46,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batches of 1,000 a sweep": {"batch_size": 1000, "batch_per": "sweep"},
     "four machines": {"n_machines": 4},
 }
+ADDED = (  # the others take a part of the recipe away
+    "bond penalty 0.01",
+    "entropy bonus 0.01",
+    "noise 0.003",
+    "batches of 1,000 a bond",
+    "batches of 1,000 a sweep",
+    "four machines",
+)
 
 
 def main() -> None:
