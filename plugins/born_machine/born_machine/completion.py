@@ -97,18 +97,21 @@ def conditional_marginals(
         agree, _ = agreement(arrays, values, given)
         left = np.ones((len(values), 1, 1), dtype=arrays[0].dtype)
         for k, array in enumerate(arrays):
-            weights = np.zeros((len(values), array.shape[1]))
-            total = np.zeros((len(values), array.shape[2], array.shape[2]), dtype=array.dtype)
+            l, d, r = array.shape
+            weights = np.zeros((len(values), d))
+            total = np.zeros((len(values), r, r), dtype=array.dtype)
             rest = agree[k + 1]
-            for value in range(array.shape[1]):
+            for value in range(d):
                 allowed = np.flatnonzero(~given[:, k] | (values[:, k] == value))
                 matrix = array[:, value, :]
-                part = matrix.conj().T @ left[allowed] @ matrix
-                total[allowed] += part
+                half = left[allowed].reshape(-1, l) @ matrix  # (sample l, r)
+                half = half.reshape(-1, l, r).transpose(0, 2, 1).reshape(-1, l)
+                part = (half @ matrix.conj()).reshape(-1, r, r)  # transposed, and Hermitian
+                total[allowed] += part.transpose(0, 2, 1)
                 if rest is None:
                     weights[allowed, value] = np.einsum("nrr->n", part).real
                 else:
-                    weights[allowed, value] = np.einsum("nrs,nsr->n", part, rest[allowed]).real
+                    weights[allowed, value] = np.einsum("nrs,nrs->n", part, rest[allowed]).real
             weights = np.maximum(weights, 0.0)
             _refuse(weights.sum(axis=1), start)
             tables[k][rows] = weights / weights.sum(axis=1, keepdims=True)
