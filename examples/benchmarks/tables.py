@@ -1,4 +1,4 @@
-"""Write docs/results.md and its picture from the JSONs that `run.py` left.
+"""Write docs/results.md and its picture from the JSONs in docs/results, whichever are there.
 
 ``python examples/benchmarks/tables.py``. Published figures stand in `published.toml`.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import matplotlib.pyplot as plt
+from ablation import ADDED, LAST, RECIPE, VARIANTS
+from glasser2019 import DTYPES, ORDERS, best
 from run import HERE, RESULTS
 
 from tnkit import atomic_file
@@ -19,27 +22,41 @@ PAGE = RESULTS.with_suffix(".md")
 PICTURE = RESULTS.parent / "images" / "density-estimation.png"
 HEAD = """# Test NLL beside published figures
 
-Nats a sample, lower is better; the error is the standard error over the test samples. Every choice
-was made on validation samples, the test set was scored once, at the end. Settings and histories
-are in `docs/results/*.json`; `python examples/benchmarks/run.py ROW` repeats a row, `tables.py`
-this page.
+Nats a sample, lower is better. The error after ± is the standard error over the samples. Where a
+row was trained with several seeds the figure is their mean, and the spread is the standard
+deviation over the seeds. Every choice was made on validation samples, the test set was scored
+once, at the end; where a table holds anything else it says so. Settings and histories are in
+`docs/results`; `python examples/benchmarks/run.py ROW --seed SEED` repeats a row, `tables.py` this
+page.
 """
 
 
-def read_results() -> dict[str, list[dict[str, Any]]]:
-    """Return the results of every table, in the order of their names."""
-    tables: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(RESULTS.glob("*.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        tables.setdefault(found["table"], []).append(found)
+def read_results() -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Return the results of the rows by table and row, one a seed, in the order of their names."""
+    tables: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for path in sorted(RESULTS.glob("*-seed*.json")):
+        found = read(path)
+        tables.setdefault(found["table"], {}).setdefault(found["row"], []).append(found)
     return tables
 
 
-def shown(found: dict[str, Any], part: str) -> str:
-    """Return "NLL +- error" of a part, empty where the row has none."""
-    if part not in found["nll"]:
+def shown(results: list[dict[str, Any]], part: str) -> str:
+    """Return "NLL ± error" of a part, the mean over seeds; empty where the row has none."""
+    if any(part not in found["nll"] for found in results):
         return ""
-    return f"{found['nll'][part]['nll']:.3f} ± {found['nll'][part]['error']:.3f}"
+    nll = mean(found["nll"][part]["nll"] for found in results)
+    return f"{nll:.3f} ± {mean(found['nll'][part]['error'] for found in results):.3f}"
+
+
+def spread(results: list[dict[str, Any]]) -> str:
+    """Return the number of seeds and the standard deviation of the test NLL over them."""
+    figures = [found["nll"]["test"]["nll"] for found in results]
+    return "1" if len(figures) == 1 else f"{len(figures)}, spread {stdev(figures):.3f}"
+
+
+def minutes(results: list[dict[str, Any]]) -> str:
+    """Return how long training took, the mean over seeds."""
+    return f"{mean(found['seconds'] for found in results) / 60:.1f}"
 
 
 def in_words(settings: dict[str, Any]) -> str:
@@ -54,16 +71,14 @@ def in_words(settings: dict[str, Any]) -> str:
     return "; ".join(words)
 
 
-def by_row(results: list[dict[str, Any]], published: dict[str, float]) -> list[str]:
+def by_row(rows: dict[str, list[dict[str, Any]]], published: dict[str, float]) -> list[str]:
     """Return a table with a line a row, the published figures below."""
-    lines = ["| | test | validation | train | minutes | settings |", "|---|---|---|---|---|---|"]
-    for found in results:
-        cells = [shown(found, part) for part in ("test", "validation", "train")]
-        lines.append(
-            f"| **{found['row']}**, seed {found['seed']} | {' | '.join(cells)} "
-            f"| {found['seconds'] / 60:.1f} | {in_words(found['settings'])} |"
-        )
-    lines += [f"| {name} | {value} | | | | |" for name, value in sorted_by_value(published)]
+    lines = ["| | test | seeds | validation | train | minutes | settings |", "|---" * 7 + "|"]
+    for name, results in rows.items():
+        cells = [f"**{name}**", shown(results, "test"), spread(results)]
+        cells += [shown(results, "validation"), shown(results, "train"), minutes(results)]
+        lines.append(f"| {' | '.join(cells)} | {in_words(results[0]['settings'])} |")
+    lines += [f"| {name} | {value} | | | | | |" for name, value in sorted_by_value(published)]
     return lines
 
 
@@ -72,26 +87,30 @@ def sorted_by_value(published: dict[str, float]) -> list[tuple[str, float]]:
     return sorted(published.items(), key=lambda item: item[1])
 
 
-def by_set(results: list[dict[str, Any]], published: dict[str, dict[str, float]]) -> list[str]:
+def by_set(
+    rows: dict[str, list[dict[str, Any]]], published: dict[str, dict[str, float]]
+) -> list[str]:
     """Return a table with a line a data set, the published figures beside ours; draw it too."""
     others = sorted({name for figures in published.values() for name in figures})
-    lines = [f"| | ours, test | {' | '.join(others)} | validation | best sweep | minutes |"]
-    lines.append("|---" * (len(others) + 5) + "|")
+    lines = [
+        f"| | ours, test | seeds | {' | '.join(others)} | validation | best sweep | minutes |",
+        "|---" * (len(others) + 6) + "|",
+    ]
     drawn = [name for name in others if name != "HCLT circuits"]
     names, gaps = [], {name: [] for name in ("ours", *drawn)}
-    for found in results:
-        figures = published[found["data"]]
-        cells = [f"{figures[name]:.3f}" for name in others]
-        lines.append(
-            f"| {found['data']} | **{shown(found, 'test')}** | {' | '.join(cells)} "
-            f"| {shown(found, 'validation')} | {found['best_sweep']} of {found['sweeps']} "
-            f"| {found['seconds'] / 60:.1f} |"
-        )
-        names.append(found["data"])
-        best = figures["HCLT circuits"]
-        gaps["ours"].append(found["nll"]["test"]["nll"] - best)
-        for name in drawn:
-            gaps[name].append(figures[name] - best)
+    for results in rows.values():
+        name = results[0]["data"]
+        figures = published[name]
+        cells = [name, f"**{shown(results, 'test')}**", spread(results)]
+        cells += [f"{figures[other]:.3f}" for other in others]
+        best = ", ".join(str(found["best_sweep"]) for found in results)
+        cells += [shown(results, "validation"), f"{best} of {results[0]['sweeps']}"]
+        lines.append(f"| {' | '.join(cells)} | {minutes(results)} |")
+        names.append(name)
+        least = figures["HCLT circuits"]
+        gaps["ours"].append(mean(found["nll"]["test"]["nll"] for found in results) - least)
+        for other in drawn:
+            gaps[other].append(figures[other] - least)
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     width = 0.8 / len(gaps)
     for k, (name, values) in enumerate(gaps.items()):
@@ -106,20 +125,211 @@ def by_set(results: list[dict[str, Any]], published: dict[str, dict[str, float]]
     return [*lines, "", f"![gaps to the best circuit](images/{PICTURE.name})"]
 
 
+def ablation() -> list[str]:
+    """Return what each change of the recipe does to the NLL, and the list of what did not help."""
+    sets = {path.stem: read(path)["runs"] for path in sorted((RESULTS / "ablation").glob("*.json"))}
+    if not sets:
+        return []
+    changes = {name: differences(runs) for name, runs in sets.items()}
+    lines = [
+        "## What each part of the recipe brings",
+        "",
+        "NLL with one thing changed, less that of the recipe, at equal sweeps: validation, in",
+        "brackets test. Positive: the change costs. The mean over seeds ± the standard deviation",
+        "of the difference over seeds where there are several. Only validation decides; the first",
+        "line holds the recipe's own NLL. `python examples/benchmarks/ablation.py` repeats it.",
+        "",
+        f"| | {' | '.join(sets)} | mean of all |",
+        "|---" * (len(sets) + 2) + "|",
+    ]
+    recipe = [recipe_nll(runs) for runs in sets.values()]
+    lines.append(f"| **recipe** | {' | '.join(recipe)} | |")
+    variants = [*(v for v in VARIANTS if v not in (RECIPE, *ADDED)), LAST, *ADDED]
+    worse = []
+    for variant in variants:
+        found = [changes[name].get(variant, []) for name in sets]
+        if not any(found):
+            continue
+        means = [mean(change for change, _ in pairs) for pairs in found if pairs]
+        title = "with " + variant if variant in ADDED else variant
+        cells = [changed(pairs) for pairs in found]
+        lines.append(f"| {title} | {' | '.join(cells)} | {mean(means):+.3f} |")
+        if variant in ADDED and mean(means) > 0.0:
+            figures = (f"{m:+.3f} {name}" for m, name in zip(means, sets, strict=False))
+            worse.append(f"- {variant}: {', '.join(figures)}")
+    if worse:
+        lines += ["", "Tried and of no help, by the validation NLL in the mean of the sets:", ""]
+        lines += worse
+    return [*lines, ""]
+
+
+def recipe_nll(runs: list[dict[str, Any]]) -> str:
+    """Return the recipe's own validation and test NLL and the number of seeds."""
+    own = [run["best"] for run in runs if run["variant"] == RECIPE]
+    test = mean(nll["test"] for nll in own)
+    return f"{mean(nll['validation'] for nll in own):.3f} ({test:.3f}), {seeds(len(own))}"
+
+
+def seeds(count: int) -> str:
+    """Return "1 seed", "2 seeds"."""
+    return f"{count} seed{'s' * (count != 1)}"
+
+
+def differences(runs: list[dict[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    """Return (validation, test) NLL less the recipe's with the same seed, by variant."""
+    recipe = {run["seed"]: run["best"] for run in runs if run["variant"] == RECIPE}
+    found: dict[str, list[tuple[float, float]]] = {}
+    for run in runs:
+        if run["seed"] not in recipe:
+            continue
+        is_recipe = run["variant"] == RECIPE
+        variant, nll = (LAST, run["last"]) if is_recipe else (run["variant"], run["best"])
+        own = recipe[run["seed"]]
+        change = (nll["validation"] - own["validation"], nll["test"] - own["test"])
+        found.setdefault(variant, []).append(change)
+    return found
+
+
+def changed(pairs: list[tuple[float, float]]) -> str:
+    """Return "validation ± spread (test)" of the differences, empty where there are none."""
+    if not pairs:
+        return ""
+    validation, test = zip(*pairs, strict=True)
+    over = f" ± {stdev(validation):.3f}" if len(pairs) > 1 else ""
+    return f"{mean(validation):+.3f}{over} ({mean(test):+.3f})"
+
+
+def completion() -> list[str]:
+    """Return how well half-erased digits are completed, and the picture of some."""
+    path = RESULTS / "completion.json"
+    if not path.exists():
+        return []
+    about = read(path)
+    counts = about["samples"]
+    lines = [
+        "## Half-erased digits",
+        "",
+        f"{counts['train']} digits to train on, {counts['validation']} to choose by, "
+        f"{counts['test']:,} others to test on, each with its left, right, upper and lower half",
+        f"missing; seed {about['seed']}. The Born machine is the row "
+        f"`{about['models']['Born machine']['settings']['row']}`; for the others",
+        "shifted images or not, smoothing, size and learning rate were chosen on the same",
+        "held-out digits. Share of the missing pixels guessed wrong when each takes its likelier",
+        "value given the known half, in brackets when all are drawn; and -ln p(missing | known),",
+        "exact, in nats a digit. Nearest neighbour: the training digit closest on the known half,",
+        "every pixel of it wrong with one chance. The RBM is sampled with the known half clamped;",
+        f"its conditional likelihood is intractable. `{about['command']}` repeats it.",
+        "",
+        "| | wrong pixels, all | left | right | upper | lower | conditional NLL, all "
+        "| left | right | upper | lower |",
+        "|---" * 11 + "|",
+    ]
+    for name, found in about["models"].items():
+        cells = [f"**{name}**"]
+        for half, value in found["wrong pixels"].items():
+            error = f" ± {100 * value['error']:.2f}" if half == "all" else ""
+            draw = f" ({100 * found['wrong in a draw']['all']['mean']:.2f})" if error else ""
+            cells.append(f"{100 * value['mean']:.2f}{error} %{draw}")
+        for value in found.get("conditional NLL", {}).values():
+            cells.append(f"{value['mean']:.2f} ± {value['error']:.2f}")
+        cells += ["intractable", *[""] * 4] if "conditional NLL" not in found else []
+        lines.append(f"| {' | '.join(cells)} |")
+    picture = "![original, erased, and completed by each model](images/completion.png)"
+    return [*lines, "", picture, ""]
+
+
+def capacity(published: dict[str, float]) -> list[str]:
+    """Return train and test NLL by bond on the 1,000 digits of Han et al."""
+    lines = [
+        "## Capacity: 1,000 digits, row by row (Han et al. 2018)",
+        "",
+        "Train NLL after as many loops as theirs, one seed. They never measured a test NLL; ours",
+        "is of 1,000 other digits. This set has no validation part: the lowest test NLL over the",
+        "loops is therefore chosen on the test set, a bound on what stopping early could give and",
+        "no result. `python examples/benchmarks/han2018_capacity.py DATA` repeats it.",
+        "",
+        "| bond | loops | train, ours | train, theirs | less theirs | test, last loop "
+        "| lowest test (chosen on it) | minutes |",
+        "|---" * 8 + "|",
+    ]
+    for name, theirs in published.items():
+        path = RESULTS / "han2018" / f"{name}.json"
+        if not path.exists():
+            continue
+        history = read(path)["history"][1:]
+        last = history[-1]
+        test = "impossible for " + str(last["impossible_test_digits"])
+        if last["nll_test"] is not None:
+            test = f"{last['nll_test']:.2f}"
+        tested = [(row["nll_test"], row["loop"]) for row in history if row["nll_test"] is not None]
+        lowest = "{:.2f} at loop {}".format(*min(tested)) if tested else ""
+        gap = last["nll_train"] - theirs
+        time = sum(row["seconds"] for row in history) / 60
+        lines.append(
+            f"| {name[1:]} | {last['loop']} | **{last['nll_train']:.2f}** | {theirs:.2f} "
+            f"| {gap:+.2f} | {test} | {lowest} | {time:.0f} |"
+        )
+    picture = "![train and test NLL by loop](images/han2018_capacity.png)"
+    return [*lines, "", picture, ""] if len(lines) > 9 else []
+
+
+def expressivity(published: dict[str, dict[str, float]]) -> list[str]:
+    """Return the train NLL of the sets of Glasser et al. by state and bond."""
+    paths = sorted((RESULTS / "glasser2019").glob("*.json"))
+    if not paths:
+        return []
+    found = {path.stem: read(path) for path in paths}
+    bonds = sorted({run["bond"] for about in found.values() for run in about["runs"]})
+    starts = {run["seed"] for about in found.values() for run in about["runs"]}
+    lines = [
+        "## Expressivity: small categorical sets (Glasser et al. 2019)",
+        "",
+        "Train NLL by bond, all samples in training, no test set, as there: the best of",
+        f"{len(starts)} random starts, features as given / in Chow-Liu order. The floor is the",
+        "entropy of the set. `python examples/benchmarks/glasser2019.py` repeats it.",
+        "",
+        f"| | floor | state | {' | '.join(f'bond {bond}' for bond in bonds)} |",
+        "|---" * (len(bonds) + 3) + "|",
+    ]
+    for name, about in found.items():
+        for state in DTYPES:
+            curves = [best(about["runs"], state, order) for order in ORDERS]
+            cells = [
+                " / ".join(f"{curve[bond]:.3f}" if bond in curve else "-" for curve in curves)
+                for bond in bonds
+            ]
+            lines.append(f"| {name} | {about['floor']:.3f} | {state} | {' | '.join(cells)} |")
+    for name, figures in published.items():
+        told = "; ".join(f"{what} {value:.3f}" for what, value in figures.items())
+        lines += ["", f"Published for {name}: {told}."]
+    picture = RESULTS.parent / "images" / "glasser2019.png"
+    if picture.exists():
+        lines += ["", f"![train NLL by bond](images/{picture.name})"]
+    return [*lines, ""]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
 def main() -> None:
     """Write the page."""
     with (HERE / "published.toml").open("rb") as file:
         published = tomllib.load(file)
     lines = [HEAD]
-    for table, results in read_results().items():
+    for table, rows in read_results().items():
         lines += [f"## {table}", ""]
         if table == "density-estimation":
-            lines += by_set(results, published[table])
+            lines += [*by_set(rows, published[table]), "", *ablation()]
         else:
-            lines += by_row(results, published.get(table, {}))
-        lines.append("")
+            lines += [*by_row(rows, published.get(table, {})), ""]
+        if table == "digits-1000":
+            lines += completion()
+    lines += capacity(published["han2018"]) + expressivity(published["glasser2019"])
     with atomic_file(PAGE) as file:
-        file.write("\n".join(lines).encode())
+        file.write("\n".join(lines).rstrip("\n").encode() + b"\n")
     print(f"wrote {Path(PAGE).relative_to(HERE.parents[1])}")
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 
 import tnkit
 from born_machine import BornMachine, bars_and_stripes
+from born_machine.completion import conditional_marginals
 from born_machine.models.mixture import MixtureModel, fitted_weights, log_mean
 from born_machine.models.mps import MPSModel, model_from_state
 from born_machine.models.protocol import (
@@ -88,6 +89,24 @@ def test_knowing_everything_is_the_likelihood_and_nothing_is_certainty(case: Any
         atol=1e-13,
     )
     assert model.log_marginal(samples, ~everything) == pytest.approx(0.0, abs=1e-12)
+
+
+@given(partly_known(), st.integers(0, 2**32 - 1), st.sampled_from([1, 2**30]))
+def test_conditional_marginals_are_those_of_what_agrees(case: Any, seed: int, memory: int) -> None:
+    model, _, known = case
+    for chain in model.components if isinstance(model, MixtureModel) else (model,):
+        samples = chain.sample(len(known), np.random.default_rng(seed))  # possible, all of them
+        order = chain.order
+        tables = conditional_marginals(
+            chain.state.arrays, samples[:, order], known[:, order], memory=memory
+        )
+        p = table(chain)
+        for row, (sample, given_mask) in enumerate(zip(samples, known, strict=True)):
+            rest = agreeing(p, sample, given_mask)
+            for site, feature in enumerate(order):
+                others = tuple(a for a in range(p.ndim) if a != feature)
+                exact = rest.sum(axis=others) / rest.sum()
+                np.testing.assert_allclose(tables[site][row], exact, atol=1e-9)
 
 
 @given(models())

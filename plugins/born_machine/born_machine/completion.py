@@ -1,4 +1,4 @@
-"""Exact conditional sampling: the unknown features given any set of known ones."""
+"""The unknown features given any set of known ones: exact draws, and exact means."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tnkit import ArgumentError
 
-__all__ = ["agreement", "agreement_steps", "complete_chain"]
+__all__ = ["agreement", "agreement_steps", "complete_chain", "conditional_marginals"]
 
 _Floats: TypeAlias = npt.NDArray[Any]
 
@@ -68,18 +68,65 @@ def _complete_batch(
             weights = np.where(given[:, None] & ~allowed, 0.0, weights)
         cumulative = np.cumsum(np.maximum(weights, 0.0), axis=1)
         total = cumulative[:, -1]
-        if not (total > 0.0).all():
-            impossible = ", ".join(str(offset + i) for i in np.flatnonzero(~(total > 0.0))[:5])
-            raise ArgumentError(
-                f"the known part of sample {impossible} has probability zero under the model; "
-                "there is nothing to draw from"
-            )
+        _refuse(total, offset)
         threshold = rng.random(n) * total
         values = np.minimum((cumulative <= threshold[:, None]).sum(axis=1), d - 1)
         out[:, k] = values  # a known site's only possible value is its own
         chosen = branches[rows, out[:, k]]
         vectors = chosen / np.linalg.norm(chosen, axis=1)[:, None]
     return out
+
+
+def conditional_marginals(
+    arrays: Sequence[_Floats],
+    samples: npt.NDArray[np.integer[Any]],
+    known: npt.NDArray[np.bool_],
+    *,
+    memory: int = 2**30,
+) -> list[npt.NDArray[np.float64]]:
+    """Return p(x_k = v | known sites) for every site k: arrays (sample, values), rows summing to 1.
+
+    Arguments, errors and cost as for `complete_chain`; what many of its draws would average to.
+    """
+    bytes_a_sample = 2 * sum(a.shape[0] ** 2 * a.itemsize for a in arrays)
+    batch = max(1, min(len(samples), memory // bytes_a_sample))
+    tables = [np.empty((len(samples), array.shape[1])) for array in arrays]
+    for start in range(0, len(samples), batch):
+        rows = slice(start, start + batch)
+        given, values = known[rows], samples[rows]
+        agree, _ = agreement(arrays, values, given)
+        left = np.ones((len(values), 1, 1), dtype=arrays[0].dtype)
+        for k, array in enumerate(arrays):
+            l, d, r = array.shape
+            weights = np.zeros((len(values), d))
+            total = np.zeros((len(values), r, r), dtype=array.dtype)
+            rest = agree[k + 1]
+            for value in range(d):
+                allowed = np.flatnonzero(~given[:, k] | (values[:, k] == value))
+                matrix = array[:, value, :]
+                half = left[allowed].reshape(-1, l) @ matrix  # (sample l, r)
+                half = half.reshape(-1, l, r).transpose(0, 2, 1).reshape(-1, l)
+                part = (half @ matrix.conj()).reshape(-1, r, r)  # transposed, and Hermitian
+                total[allowed] += part.transpose(0, 2, 1)
+                if rest is None:
+                    weights[allowed, value] = np.einsum("nrr->n", part).real
+                else:
+                    weights[allowed, value] = np.einsum("nrs,nrs->n", part, rest[allowed]).real
+            weights = np.maximum(weights, 0.0)
+            _refuse(weights.sum(axis=1), start)
+            tables[k][rows] = weights / weights.sum(axis=1, keepdims=True)
+            left = total / np.einsum("nrr->n", total).real[:, None, None]
+    return tables
+
+
+def _refuse(totals: npt.NDArray[np.float64], offset: int) -> None:
+    """Raise `ArgumentError` where nothing agrees with the known part."""
+    if not (totals > 0.0).all():
+        impossible = ", ".join(str(offset + i) for i in np.flatnonzero(~(totals > 0.0))[:5])
+        raise ArgumentError(
+            f"the known part of sample {impossible} has probability zero under the model; "
+            "there is nothing to draw from"
+        )
 
 
 def agreement(
