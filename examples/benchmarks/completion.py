@@ -293,11 +293,11 @@ def main() -> None:
     rows = {
         "original": test[:SHOWN],
         "erased": erased,
-        "Born, draw": drawn["Born machine"],
-        "Born, mean": drawn["Born machine, mean"],
+        "Born draw": drawn["Born machine"],
+        "Born mean": drawn["Born machine, mean"],
         "neighbour": drawn["nearest neighbour"],
-        "RBM, draw": drawn["RBM (scikit-learn)"],
-        "RBM, mean": drawn["RBM (scikit-learn), mean"],
+        "RBM draw": drawn["RBM (scikit-learn)"],
+        "RBM mean": drawn["RBM (scikit-learn), mean"],
     }
     save_figure(sample_strip(rows, SHAPE), PICTURE)
 
