@@ -171,6 +171,19 @@ def random_generator(seed: int | np.random.Generator | None) -> np.random.Genera
         ) from None
 
 
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return not isinstance(error, MemoryLimitError)
+    known = type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError")
+    return known or "can't allocate memory" in str(error)
+
+
+def _refusal(error: Exception, what: str, advice: str) -> MemoryLimitError:
+    reason = str(error).strip().partition("\n")[0].removesuffix(".")
+    return MemoryLimitError(f"{what} does not fit into memory ({reason}); {advice}")
+
+
+@checked
 @contextlib.contextmanager
 def out_of_memory(what: str, advice: str) -> Iterator[None]:
     """Raise `MemoryLimitError`, naming `what` and the `advice`, where memory is refused inside.
@@ -190,18 +203,6 @@ def out_of_memory(what: str, advice: str) -> Iterator[None]:
         if not _is_refusal(error):
             raise
         raise _refusal(error, what, advice) from error
-
-
-def _is_refusal(error: Exception) -> bool:
-    if isinstance(error, MemoryError):
-        return not isinstance(error, MemoryLimitError)
-    known = type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError")
-    return known or "can't allocate memory" in str(error)
-
-
-def _refusal(error: Exception, what: str, advice: str) -> MemoryLimitError:
-    reason = str(error).strip().partition("\n")[0].removesuffix(".")
-    return MemoryLimitError(f"{what} does not fit into memory ({reason}); {advice}")
 
 
 def check_memory(needed: float, memory_limit: float | None, what: str) -> None:

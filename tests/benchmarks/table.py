@@ -65,8 +65,12 @@ def far_from_exact(line: Line, others: Sequence[Line]) -> bool:
         return bool(deviation > 1.5)
     if line["work"].startswith("W4"):
         return bool(deviation > 1e-9)
-    best = next(o["deviation"] for o in others if o["name"] == "numpy by hand")
-    return bool(deviation > 2.0 * max(best, 1e-12))
+    return bool(deviation > 2.0 * by_hand(others))
+
+
+def by_hand(lines: Sequence[Line]) -> float:
+    """Return the error of the hand-written compression, not below rounding."""
+    return max(next(o["deviation"] for o in lines if o["name"] == "numpy by hand"), 1e-12)
 
 
 def learnt_less(line: Line, others: Sequence[Line]) -> bool:
@@ -172,6 +176,9 @@ def run(name: str, quick: bool) -> list[Line]:
         same = [one for one in lines if (one["work"], one["size"]) == (line["work"], line["size"])]
         if "wrong" not in line and script.wrong(line, same):
             line["wrong"] = "the answer is wrong"
+            if name == "w3":  # cut less well than by hand: not to be timed beside the others
+                error = line["deviation"] / by_hand(same)
+                line["wrong"] = f"{error:.1f} times the error of the hand-written loop"
     return lines
 
 
@@ -314,7 +321,8 @@ def main() -> int:
     print("\n".join(page))
     if options.write:
         write(options.write, page, facts, lines)
-    return int(any("wrong" in line and line["name"].startswith("tnkit") for line in lines))
+    exact = [line for line in lines if line["name"] != "tnkit randomised"]
+    return int(any("wrong" in line and line["name"].startswith("tnkit") for line in exact))
 
 
 if __name__ == "__main__":
