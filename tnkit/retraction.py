@@ -12,7 +12,7 @@ from tnkit.truncation import Truncation
 
 __all__ = ["retract_matrix"]
 
-_NEAR = 1.2  # row norms this near the value cutoff leave the decision to the eigenvalues
+_NEAR = 1.2  # row norms this near a cutoff leave the decision to the eigenvalues
 _DEPENDENT = 1e-6  # of Cholesky's diagonal: columns that say the same
 _ONCE = 1e-3  # above it one Cholesky factor gives columns orthonormal to rounding
 
@@ -30,7 +30,7 @@ def retract_matrix(
     To first order in the change the result is the matrix projected onto the tangent space of the
     matrices of rank k; one visit more, from the other side, is the next half step of a subspace
     iteration towards the best space. Where the space is smaller than max_bond, a row norm comes
-    near the value cutoff, or the columns are nearly dependent, "gram" decides.
+    near a cutoff of `truncation`, or the columns are nearly dependent, "gram" decides.
 
     values is None unless "gram" decided; discarded_weight is measured, 1 - |kept|^2 / |matrix|^2.
     Raises `SizeError`, `ArgumentError` and what `split_matrix` raises. Cost O(m n k).
@@ -90,7 +90,10 @@ def _retracted(
     if not squares.min() > smallest**2 * squares.max():
         return None
     whole = float(xp.sum(xp.astype(xp.abs(matrix), xp.float64) ** 2))
-    return basis, kept, max(0.0, 1.0 - float(squares.sum()) / whole)
+    weight = max(0.0, 1.0 - float(squares.sum()) / whole)
+    if truncation.cutoff and weight + squares.min() / whole <= _NEAR**2 * truncation.cutoff:
+        return None  # the rule might keep fewer
+    return basis, kept, weight
 
 
 def _column_lengths(matrix: Array) -> Array:
@@ -105,7 +108,9 @@ def _cholesky_qr(columns: Array) -> tuple[Array, float]:
     xp = namespace(columns)
     try:
         lower = xp.linalg.cholesky(adjoint(columns) @ columns)
-    except (np.linalg.LinAlgError, RuntimeError):  # not positive: the columns are dependent
-        return columns, 0.0
+    except (np.linalg.LinAlgError, RuntimeError) as error:  # of NumPy and of torch
+        if "LinAlgError" not in type(error).__name__:
+            raise
+        return columns, 0.0  # not positive: the columns are dependent
     least = to_numpy(xp.linalg.diagonal(lower)).real.min()
     return columns @ adjoint(xp.linalg.inv(lower)), float(least)

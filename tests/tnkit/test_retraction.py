@@ -97,7 +97,7 @@ def test_visits_from_both_sides_in_turn_find_the_best_space() -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("why", ["not full", "near the cutoff", "dependent", "zero"])
+@pytest.mark.parametrize("why", ["not full", "near the cutoff", "near the weight", "dependent", "zero"])
 def test_where_it_cannot_tell_the_eigenvalues_decide(side: Any, why: str) -> None:
     old, *space = low_rank(6, 6, 3, 0, cplx=False)
     matrix = old + 1e-3 * noise((6, 6), 0, cplx=False)
@@ -106,6 +106,8 @@ def test_where_it_cannot_tell_the_eigenvalues_decide(side: Any, why: str) -> Non
         rule = Truncation(max_bond=4)
     if why == "near the cutoff":
         rule = Truncation(max_bond=3, value_cutoff=0.24)
+    if why == "near the weight":  # 1/16 of 1 + 1/4 + 1/16
+        rule = Truncation(max_bond=3, cutoff=0.05)
     if why == "dependent":  # of rank one
         matrix = np.outer(np.ones(6), np.ones(6))
     if why == "zero":
