@@ -97,7 +97,9 @@ def test_visits_from_both_sides_in_turn_find_the_best_space() -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("why", ["not full", "near the cutoff", "near the weight", "dependent", "zero"])
+@pytest.mark.parametrize(
+    "why", ["not full", "near the cutoff", "near the weight", "dependent", "zero"]
+)
 def test_where_it_cannot_tell_the_eigenvalues_decide(side: Any, why: str) -> None:
     old, *space = low_rank(6, 6, 3, 0, cplx=False)
     matrix = old + 1e-3 * noise((6, 6), 0, cplx=False)
