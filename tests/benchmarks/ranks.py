@@ -1,10 +1,11 @@
 """Strong scaling of a sweep: the same samples on more and more processes of one machine.
 
-``python tests/benchmarks/ranks.py DATA.npz KEY [--samples 5000] [--bond 50] [--sweeps 3]`` trains
+``python tests/benchmarks/ranks.py DATA.npz KEY [--samples 5000] [--bond 50] [--sweeps 5]`` trains
 on the first samples (square images packed eight pixels a byte) with 1, 2, ... processes in turn,
-for some rounds, and prints of each number the fastest sweep after the first: its seconds, and the
-CPU seconds of process 0, which leave out the time for which other programs held the cores. The
-NLLs reached stand beside them.
+for some rounds, and prints of each number the last sweep, bonds having grown by then and memory
+being in use again, in its fastest round: its seconds, and the CPU seconds of process 0 with the
+scores after it, which leave out the time for which other programs held the cores. The NLLs
+reached stand beside them.
 """
 
 from __future__ import annotations
@@ -47,12 +48,8 @@ def work(options: argparse.Namespace) -> None:
             on_sweep=lambda _: busy.append(time.process_time()),
         )
     if ranks.rank == 0:
-        last = result.history[2:]  # the first sweep grows the bonds
-        found = {
-            "seconds": min(record.seconds for record in last),
-            "busy": min(np.diff(busy)[2:]),
-            "nll": result.history[-1].nll_train,
-        }
+        last = result.history[-1]
+        found = {"seconds": last.seconds, "busy": busy[-1] - busy[-2], "nll": last.nll_train}
         options.out.write_text(json.dumps(found))
 
 
@@ -63,7 +60,7 @@ def main() -> None:
     parser.add_argument("key")
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--bond", type=int, default=50)
-    parser.add_argument("--sweeps", type=int, default=3)
+    parser.add_argument("--sweeps", type=int, default=5)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)

@@ -1,7 +1,7 @@
 """Small trainings, each done by one process or by several that share the samples out.
 
-``python rank_cases.py FILE`` does all of them as the process that the environment names (see
-`born_machine.ranks`) and writes what they reached; `test_ranks.py` compares.
+``python rank_cases.py FILE memory|messages`` does all of them as the process that the environment
+names (see `born_machine.ranks`) and writes what they reached; `test_ranks.py` compares.
 """
 
 from __future__ import annotations
@@ -79,9 +79,10 @@ def said(mistake: str, ranks: Ranks) -> str:
     return "nothing"
 
 
-def main(out: Path) -> None:
+def main(out: Path, memory: bool) -> None:
     """Do every case and every mistake."""
-    with joined(silence=60.0) as ranks:
+    with joined(silence=60.0, shared_memory=memory) as ranks:
+        assert memory or ranks.board is None
         found: dict[str, Any] = {case: trained(case, ranks) for case in CASES}
         found["mistakes"] = {mistake: said(mistake, ranks) for mistake in MISTAKES}
         found["sum"] = ranks.total(np.float64(127.123456789), np.ones(3, np.float32))[0].item()
@@ -89,4 +90,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2] == "memory")

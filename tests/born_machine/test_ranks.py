@@ -28,14 +28,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rank_cases import CASES, MISTAKES, trained
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of two processes found in every case."""
+@pytest.fixture(scope="module", params=["memory", "messages"])
+def two(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    """What each of two processes found in every case, exchanging by memory or by messages."""
     out = tmp_path_factory.mktemp("ranks") / "of"
     cases = str(Path(__file__).parent)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([cases, *sys.path]))
-        assert launch("rank_cases", [str(out)], 2) == 0
+        assert launch("rank_cases", [str(out), request.param], 2) == 0
     return [json.loads(Path(f"{out}{rank}").read_text()) for rank in (0, 1)]
 
 

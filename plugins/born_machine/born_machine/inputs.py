@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from born_machine.data import Samples, as_array, check_samples
-from born_machine.ranks import ALONE, Ranks
+from born_machine.ranks import ALONE, Ranks, cores
 from tnkit import ArgumentError, SizeError, thread_count
 
 __all__ = [
     "MISSING",
-    "cores",
     "generator",
     "image_shape_of",
     "read_samples",
@@ -117,11 +115,6 @@ def thread_limit(size: int, ranks: Ranks = ALONE) -> int | None:
     if ranks.size == 1 or thread_count(size) is not None:
         return None
     return max(1, cores() // ranks.local_size)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def resolve_device(device: str, ranks: Ranks = ALONE) -> tuple[str, Callable[[Any], Any]]:

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import IO
 
-from born_machine.inputs import cores
-from born_machine.ranks import ALONE, RankLostError, ranks_given
+from born_machine.ranks import ALONE, RankLostError, cores, ranks_given
 from tnkit import ArgumentError
 
 __all__ = ["LOST", "launch", "launched", "processes_to_start"]

@@ -12,15 +12,16 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from born_machine.board import Board, file_for_a_board, open_board
 from tnkit import ArgumentError, MatrixSplit, NonFiniteError, TnkitError, Truncation, split_block
 
-__all__ = ["ALONE", "RankLostError", "Ranks", "joined", "ranks_given"]
+__all__ = ["ALONE", "RankLostError", "Ranks", "cores", "joined", "ranks_given"]
 
 Array: TypeAlias = Any
 T = TypeVar("T")
@@ -37,12 +38,14 @@ class Ranks:
     """The processes of one training, and which of them this is.
 
     rank of size, counted from 0; local_rank of local_size: the same among those on this machine.
+    board: what carries host arrays where all are on one machine; without it, torch.distributed.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
+    board: Board | None = field(default=None, compare=False, repr=False)
 
     def rows(self, count: int) -> slice:
         """Return which of `count` rows are this process's: a run of them, of equal length to one.
@@ -72,7 +75,10 @@ class Ranks:
         pieces = [_cast(one if len(one) > 1 else _halves(one, xp), dtype) for one in flat]
         packed = xp.concatenate(pieces)
         buffer = torch.as_tensor(packed)  # shares its memory
-        _exchange(lambda distributed: distributed.all_reduce(buffer))
+        if (board := self._board_for(buffer)) is None:
+            _exchange(lambda distributed: distributed.all_reduce(buffer))
+        else:
+            _exchange(lambda _: board.total(buffer.numpy()))
         found, at = [], 0
         for array, one, piece in zip(arrays, flat, pieces, strict=True):
             sums = _cast(packed[at : at + len(piece)], one.dtype)
@@ -97,7 +103,7 @@ class Ranks:
 
         tensor = _tensor(array)
         buffer = _real(tensor.reshape(-1)).clone()
-        _exchange(lambda distributed: distributed.broadcast(buffer, 0))
+        self._broadcast(buffer)
         found = _like(buffer, tensor)
         return found if isinstance(array, torch.Tensor) else found.numpy()
 
@@ -150,7 +156,7 @@ class Ranks:
             except TnkitError as error:
                 failure = error
         buffer = torch.as_tensor(_real(packed))  # shares its memory
-        _exchange(lambda distributed: distributed.broadcast(buffer, 0))
+        self._broadcast(buffer)
         if failure is not None:
             raise failure
         if made is not None:
@@ -162,6 +168,16 @@ class Ranks:
         left = packed[2 : 2 + m * kept].reshape(m, kept)
         right = packed[2 + m * kept : 2 + (m + n) * kept].reshape(kept, n)
         return MatrixSplit(left, right, None, weight)
+
+    def _broadcast(self, buffer: Array) -> None:
+        """Replace a tensor of one axis by that of process 0."""
+        if (board := self._board_for(buffer)) is None:
+            _exchange(lambda distributed: distributed.broadcast(buffer, 0))
+        else:
+            _exchange(lambda _: board.broadcast(buffer.numpy()))
+
+    def _board_for(self, buffer: Array) -> Board | None:
+        return self.board if buffer.device.type == "cpu" else None
 
 
 ALONE = Ranks()
@@ -221,6 +237,11 @@ def _exchange(act: Callable[[Any], Any]) -> None:
         ) from error
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def ranks_given(environment: Mapping[str, str] = os.environ) -> Ranks:
     """Return the processes that torchrun, or a scheduler that does the same, has started.
 
@@ -244,10 +265,12 @@ def ranks_given(environment: Mapping[str, str] = os.environ) -> Ranks:
 
 
 @contextmanager
-def joined(silence: float = _SILENCE) -> Iterator[Ranks]:
+def joined(silence: float = _SILENCE, *, shared_memory: bool = True) -> Iterator[Ranks]:
     """Meet the other processes that `ranks_given` names, and leave them at the end.
 
-    Meets at MASTER_ADDR:MASTER_PORT; host arrays travel by gloo, those on a CUDA device by NCCL.
+    Meets at MASTER_ADDR:MASTER_PORT. Arrays on a CUDA device travel by NCCL; those of the host
+    through shared memory where all processes are on this machine (`born_machine.board` says when
+    not, and shared_memory=False takes none), else by gloo.
     silence: seconds after which a process that says nothing counts as lost. Raises
     `RankLostError` where they do not all come.
     """
@@ -265,7 +288,28 @@ def joined(silence: float = _SILENCE) -> Iterator[Ranks]:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     limit = timedelta(seconds=silence)
     _exchange(lambda distributed: distributed.init_process_group(backend, timeout=limit))
+    board = _common_board(ranks, silence) if shared_memory else None
     try:
-        yield ranks
+        yield replace(ranks, board=board)
     finally:
+        if board is not None:
+            board.close()
         torch.distributed.destroy_process_group()
+
+
+def _common_board(ranks: Ranks, silence: float) -> Board | None:
+    """Return this process's board, None unless every process has one."""
+    import torch
+
+    here = ranks.local_size == ranks.size <= cores()  # with fewer they would take turns to watch
+    path = [file_for_a_board(ranks.size) if here and ranks.rank == 0 else None]
+    _exchange(lambda distributed: distributed.broadcast_object_list(path, 0))
+    board = open_board(path[0], ranks.rank, ranks.size, silence=silence)
+    having = torch.tensor(0 if board is None else 1)
+    _exchange(lambda distributed: distributed.all_reduce(having))
+    if ranks.rank == 0 and path[0] is not None:
+        os.unlink(path[0])
+    if board is not None and int(having) < ranks.size:
+        board.close()
+        return None
+    return board
