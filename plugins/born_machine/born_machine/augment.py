@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from born_machine.curves import Order
+from born_machine.curves import Order, shifts_within
 from born_machine.data import Samples
 from born_machine.train import Augment
 from tnkit import ArgumentError
@@ -39,8 +39,7 @@ class ImageShifts:
         """Return the shifted images (sample, pixel)."""
         height, width = self.image_shape
         reach = self.reach
-        steps = range(-reach, reach + 1)
-        moves = [(a, b) for a in steps for b in steps if 0 < abs(a) + abs(b) <= reach]
+        moves = shifts_within(reach)[1:]
         if not moves:
             return samples
         kinds = rng.integers(0, len(moves), len(samples))

@@ -8,7 +8,16 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Order", "hilbert", "orientations", "raster", "snake", "variations"]
+__all__ = [
+    "Order",
+    "hilbert",
+    "orientations",
+    "raster",
+    "shifts_round_the_edge",
+    "shifts_within",
+    "snake",
+    "variations",
+]
 
 Order: TypeAlias = npt.NDArray[np.intp]
 """A permutation: site k holds feature order[k]."""
@@ -114,6 +123,26 @@ def variations(
 
 
 _Vector: TypeAlias = tuple[int, int]
+
+
+def shifts_within(reach: int) -> list[tuple[int, int]]:
+    """Return every shift (down, right) by at most `reach` pixels, |down| + |right|, least first.
+
+    >>> shifts_within(1)
+    [(0, 0), (-1, 0), (0, -1), (0, 1), (1, 0)]
+    """
+    steps = range(-reach, reach + 1)
+    moves = [(a, b) for a in steps for b in steps if abs(a) + abs(b) <= reach]
+    return sorted(moves, key=lambda move: abs(move[0]) + abs(move[1]))
+
+
+def shifts_round_the_edge(height: int, width: int, reach: int) -> tuple[Order, ...]:
+    """Return a permutation of the pixels for each of `shifts_within`, none first.
+
+    image[permutation] is the image moved; what leaves on one side comes in on the other.
+    """
+    pixels = np.arange(height * width).reshape(height, width)
+    return tuple(np.roll(pixels, move, axis=(0, 1)).ravel() for move in shifts_within(reach))
 
 
 def _length(vector: _Vector) -> int:

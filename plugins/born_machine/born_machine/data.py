@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from born_machine.curves import shifts_within
 from born_machine.synthetic import bars_and_stripes, ising_samples, parity_samples
 from tnkit import ArgumentError, ArgumentTypeError, FormatError, SizeError
 
@@ -155,14 +156,9 @@ def shifted_images(samples: Samples, image_shape: tuple[int, int], reach: int) -
     height, width = image_shape
     images = samples.reshape(-1, height, width)
     padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach)))
-    steps = range(-reach, reach + 1)
-    moves = sorted(
-        ((down, right) for down in steps for right in steps if abs(down) + abs(right) <= reach),
-        key=lambda move: abs(move[0]) + abs(move[1]),
-    )
     windows = [
         padded[:, reach - down : reach - down + height, reach - right : reach - right + width]
-        for down, right in moves
+        for down, right in shifts_within(reach)
     ]
     return np.concatenate(windows).reshape(-1, height * width)
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import validate_data
 from born_machine.answers import Answers
 from born_machine.augment import ImageShifts
 from born_machine.checkpoint import AnyCheckpoint, members_of, record_from_json, record_to_json
-from born_machine.curves import Order
+from born_machine.curves import Order, shifts_round_the_edge
 from born_machine.data import Samples, shift_reach, shifted_images
 from born_machine.fitting import (
     Plan,
@@ -76,6 +76,11 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     n_jobs : int
         So many machines of a mixture sweep at a time, each in a thread, with memory for each; the
         result is the same.
+    average_shifts : int
+        Above 0, `model_` is the mean over the image moved by up to so many pixels, round the edge:
+        5 machines of one state for 1, 13 for 2. A machine trained on shifted images errs
+        differently on each, and the mean is better; it takes as many times longer to answer.
+        `history_` tells of the image not moved.
     mixture_weights : "uniform" or "fitted"
         Of the mixture; "fitted" maximises the validation likelihood.
     image_shape : (height, width) or None
@@ -163,6 +168,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         scored: int | None = None,
         n_machines: int = 1,
         n_jobs: int = 1,
+        average_shifts: int = 0,
         mixture_weights: str = "uniform",
         image_shape: tuple[int, int] | None = None,
         order: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] = "auto",
@@ -201,6 +207,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.scored = scored
         self.n_machines = n_machines
         self.n_jobs = n_jobs
+        self.average_shifts = average_shifts
         self.mixture_weights = mixture_weights
         self.image_shape = image_shape
         self.order = order
@@ -272,6 +279,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         reach, fuel, hook = self._augmentation(image_shape, training)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
         plan = replace(plan, ranks=ranks, jobs=int(self.n_jobs))
+        plan = replace(plan, views=self._views(image_shape, dims))
         held = footprint_of(plan, device)
         size = max(dims) * settings.largest_bond
 
@@ -430,6 +438,29 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(self.order, str) or self.order != "auto":
             raise ArgumentError("start is a model and brings its order; leave order='auto'")
         return "as in start", tuple(chain.order for chain in chains)
+
+    def _views(
+        self, image_shape: tuple[int, int] | None, dims: tuple[int, ...]
+    ) -> tuple[Order, ...]:
+        """Return the permutations of the features to average over, none for no average."""
+        reach = self.average_shifts
+        if reach < 0:
+            raise ArgumentError(f"average_shifts must be a whole number from 0 up, got {reach!r}")
+        if reach == 0:
+            return ()
+        if image_shape is None or len(set(dims)) > 1:
+            what = (
+                "images; give image_shape=(height, width)"
+                if image_shape is None
+                else ("as many values in every pixel")
+            )
+            raise ArgumentError(f"average_shifts={reach} needs {what}")
+        if 2 * reach >= min(image_shape):
+            raise ArgumentError(
+                f"average_shifts must be below half the side of the image, "
+                f"got {reach} for {image_shape[0]} x {image_shape[1]}"
+            )
+        return shifts_round_the_edge(*image_shape, int(reach))
 
     def _augmentation(
         self, image_shape: tuple[int, int] | None, training: Samples

@@ -53,8 +53,9 @@ class Plan:
     """What is trained on what: all in feature order.
 
     training, validation: (sample, feature), negative where missing; validation may be empty. fuel:
-    what the gradients see where that differs. orders: one a machine. jobs: machines that sweep at
-    a time. ranks: the processes that train them together.
+    what the gradients see where that differs. orders: one a machine. views: permutations of the
+    features over which the model is averaged, the first leaving them as they are. jobs: machines
+    that sweep at a time. ranks: the processes that train them together.
     """
 
     training: Samples
@@ -68,6 +69,7 @@ class Plan:
     place: Place = np.asarray
     ranks: Ranks = ALONE
     jobs: int = 1
+    views: tuple[Order, ...] = ()
 
 
 def fit_chains(
@@ -134,6 +136,8 @@ def _model(plan: Plan, states: Sequence[MPS]) -> Model:
         model_from_state(state, order, plan.dims)
         for state, order in zip(states, plan.orders, strict=True)
     )
+    if plan.views:
+        chains = tuple(replace(c, order=view[c.order]) for c in chains for view in plan.views)
     if len(chains) == 1:
         return chains[0]
     known = plan.validation >= 0
@@ -171,12 +175,18 @@ def starts_from(model: Model, settings: Settings) -> list[MPS]:
 
 
 def chains_of(model: Model) -> tuple[MPSModel, ...]:
-    """Return the chains a model is made of; `ArgumentError` where it is made of other things."""
+    """Return the chains a model is made of; `ArgumentError` where it is made of other things.
+
+    Of several that share their state, in other orders, the first.
+    """
     parts = model.components if isinstance(model, MixtureModel) else (model,)
     chains = tuple(part for part in parts if isinstance(part, MPSModel))
     if len(chains) < len(parts):
         raise ArgumentError(f"cannot train on from a {type(model).__name__} of other models")
-    return chains
+    firsts: dict[int, MPSModel] = {}
+    for chain in chains:
+        firsts.setdefault(id(chain.state), chain)
+    return tuple(firsts.values())
 
 
 def choose_orders(
@@ -271,8 +281,12 @@ def one_more_sweep(
 
 def with_states(model: Model, states: Sequence[MPS]) -> Model:
     """Return the model with these states in its chains, its orders and weights as they were."""
-    chains = tuple(
-        model_from_state(state, chain.order, chain.dims)
+    fresh = {
+        id(chain.state): model_from_state(state, chain.order, chain.dims)
         for state, chain in zip(states, chains_of(model), strict=True)
-    )
-    return replace(model, components=chains) if isinstance(model, MixtureModel) else chains[0]
+    }
+    if not isinstance(model, MixtureModel):
+        return next(iter(fresh.values()))
+    parts = [part for part in model.components if isinstance(part, MPSModel)]
+    parts = [replace(fresh[id(part.state)], order=part.order) for part in parts]
+    return replace(model, components=tuple(parts))

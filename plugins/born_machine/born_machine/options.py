@@ -207,6 +207,7 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     add("augment", str, "train on shifted images too", choices=AUGMENT)
     add("n_machines", int, "machines in different orders, mixed", metavar="N")
     add("n_jobs", int, "machines of a mixture that train at a time", metavar="N")
+    add("average_shifts", int, "mean over the image moved by up to N pixels", metavar="N")
     add("mixture_weights", str, "of the mixture", choices=WEIGHTS)
     add("method", str, "of training", choices=METHODS)
     add("expand", int, "directions a bond gains before a one-site step", metavar="N")

@@ -30,7 +30,8 @@ _ROWS = 4096  # configurations looked at at a time
 class MixtureModel:
     """The weighted mean of the probabilities of several models of the same features.
 
-    components: at least one, of equal `dims`. weights: positive, summing to one.
+    components: at least one, of equal `dims`; chains that differ in their order alone share one
+    state, which is stored once. weights: positive, summing to one.
     """
 
     components: tuple[Model, ...]
@@ -65,7 +66,8 @@ class MixtureModel:
     @property
     def parameters(self) -> int:
         """Number of stored numbers: the components' and the weights."""
-        return sum(c.parameters for c in self.components) + len(self.weights)
+        own = {first: self.components[first].parameters for first in self._firsts()}
+        return sum(own.values()) + len(self.weights)
 
     @property
     def bond_dims(self) -> tuple[int, ...]:
@@ -183,18 +185,36 @@ class MixtureModel:
 
     def compressed(self, truncation: Truncation) -> MixtureModel:
         """Return the mixture with every component's bonds truncated."""
-        return replace(self, components=tuple(c.compressed(truncation) for c in self.components))
+        small: list[Any] = []
+        for first, component in zip(self._firsts(), self.components, strict=True):
+            if first == len(small):
+                small.append(component.compressed(truncation))
+            else:
+                small.append(replace(small[first], order=component.order))  # type: ignore[attr-defined]
+        return replace(self, components=tuple(small))
 
     def parts(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a file holds: JSON values, and arrays by name."""
         about: dict[str, Any] = {"model": "mixture", "weights": list(self.weights)}
         about["components"] = []
         arrays: dict[str, npt.NDArray[Any]] = {}
-        for number, component in enumerate(self.components):
+        for number, (first, component) in enumerate(
+            zip(self._firsts(), self.components, strict=True)
+        ):
             own, own_arrays = component.parts()
+            if first != number:
+                own, own_arrays = own | {"state_of": first}, {}
             about["components"].append(own)
             arrays |= {f"c{number}_{name}": array for name, array in own_arrays.items()}
         return about, arrays
+
+    def _firsts(self) -> list[int]:
+        """Return for each component the first that holds the same state, itself where none does."""
+        seen: dict[int, int] = {}
+        return [
+            seen.setdefault(id(getattr(component, "state", component)), number)
+            for number, component in enumerate(self.components)
+        ]
 
 
 def log_mean(
