@@ -24,6 +24,9 @@ from sets import load_set
 from born_machine import BornMachine
 from born_machine.augment import ImageShifts
 from born_machine.checkpoint import load_checkpoint, record_to_json, save_checkpoint
+from born_machine.fitting import chains_of
+from born_machine.models.mixture import MixtureModel
+from born_machine.models.protocol import Model
 from tnkit import atomic_file
 
 HERE = Path(__file__).parent
@@ -49,29 +52,32 @@ def machine_of(settings: dict[str, Any], image_shape: Any, seed: int) -> BornMac
     shifts = settings.pop("shifts", None)
     if shifts is not None:
         settings["augment"] = ImageShifts(image_shape, **shifts)
-    start, stop = settings.pop("learning_rates", (None, None))
-    if start is not None:  # falls geometrically from sweep to sweep
-        settings["learning_rate"] = list(np.geomspace(start, stop, settings["sweeps"]))
+    knots = settings.pop("learning_rates", None)  # (sweep, rate); geometric in between
+    if knots is not None:
+        at, rates = zip(*knots, strict=True)
+        logs = np.interp(range(1, settings["sweeps"] + 1), at, np.log(rates))
+        settings["learning_rate"] = list(np.exp(logs))
     return BornMachine(image_shape=image_shape, random_state=seed, **settings)
 
 
 def run_row(name: str, seed: int) -> dict[str, Any]:
     """Train and score a row; return what its JSON holds."""
     row = read_rows()[name]
+    training = {k: v for k, v in row["settings"].items() if k != "average_shifts"}
     data = load_set(row["data"])
     machine = machine_of(row["settings"], data.image_shape, seed)
     checkpoint = RESULTS / f".{name}-seed{seed}.checkpoint.npz"
     resume, before = None, 0.0
     if checkpoint.exists():
         resume, about = load_checkpoint(checkpoint)
-        if about["settings"] != row["settings"]:
+        if about["settings"] != training:
             raise SystemExit(f"{checkpoint} was made with other settings; remove it to start anew")
         before = about["seconds"]
     began = time.perf_counter()
 
     def keep(state: Any) -> None:
         seconds = before + time.perf_counter() - began
-        save_checkpoint(checkpoint, state, {"settings": row["settings"], "seconds": seconds})
+        save_checkpoint(checkpoint, state, {"settings": training, "seconds": seconds})
         record = state.history[-1]
         validation = "" if record.nll_validation is None else f" / {record.nll_validation:.3f}"
         print(
@@ -86,18 +92,21 @@ def run_row(name: str, seed: int) -> dict[str, Any]:
     if len(machine.validation_rows_):
         validation = train[machine.validation_rows_]
         train = np.delete(train, machine.validation_rows_, axis=0)
-    nll: dict[str, Any] = {}
-    for part, samples in zip(PARTS, (train, validation, data.test), strict=True):
-        if samples is not None:
-            scores = -machine.score_samples(samples)
-            error = float(scores.std(ddof=1) / np.sqrt(len(scores)))
-            nll[part] = {"nll": float(scores.mean()), "error": error, "samples": len(scores)}
+    parts = dict(zip(PARTS, (train, validation, data.test), strict=True))
+    nll = scored(machine.model_, parts)
+    chains = chains_of(machine.model_)
+    if machine.average_shifts:  # the same machines with images where they are
+        equal = (1 / len(chains),) * len(chains)
+        unmoved = {"nll_unmoved": scored(MixtureModel(chains, equal), parts)}
+    else:
+        unmoved = {}
     found = {
         "row": name,
         "seed": seed,
         **row,
         "order": machine.order_name_,
         "nll": nll,
+        **unmoved,
         "seconds": round(seconds, 1),
         "sweeps": len(machine.history_) - 1,
         "best_sweep": machine.best_sweep_,
@@ -110,6 +119,17 @@ def run_row(name: str, seed: int) -> dict[str, Any]:
         file.write(json.dumps(found, indent=1).encode())
     checkpoint.unlink(missing_ok=True)
     return found
+
+
+def scored(model: Model, parts: dict[str, Any]) -> dict[str, Any]:
+    """Return the NLL of each part there is, with its standard error."""
+    nll = {}
+    for part, samples in parts.items():
+        if samples is not None:
+            scores = -model.log_likelihood(samples)
+            error = float(scores.std(ddof=1) / np.sqrt(len(scores)))
+            nll[part] = {"nll": float(scores.mean()), "error": error, "samples": len(scores)}
+    return nll
 
 
 def _single() -> bool:
