@@ -30,7 +30,6 @@ from born_machine import BornMachine
 from born_machine.baselines import Forest, chow_liu, independent
 from born_machine.completion import conditional_marginals
 from born_machine.data import shifted_images
-from born_machine.fitting import chains_of
 from born_machine.plots import sample_strip, save_figure
 from tnkit import atomic_file
 
@@ -77,7 +76,8 @@ def halves() -> dict[str, Bits]:
 def born(machine: BornMachine, samples: Bits, known: Bits, seed: int) -> Completion:
     """Complete exactly: every component answers, weighted by what it makes of the known half."""
     mask = np.broadcast_to(known, samples.shape)
-    chains = chains_of(machine.model_)
+    model: Any = machine.model_
+    chains = model.components
     logs = np.stack([chain.log_marginal(samples, mask) for chain in chains])
     shares = np.exp(logs - logs.max(axis=0))
     shares /= shares.sum(axis=0)  # the components have equal weights

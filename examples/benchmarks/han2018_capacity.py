@@ -206,7 +206,7 @@ def draw(data: Path) -> None:
     both.plot([], [], "k--", label="Han et al.")
     both.plot([], [], "k-", label="tnkit")
     both.set_title("train NLL, 1,000 digits", fontsize=11)
-    both.set_ylim(35, 130)
+    both.set_ylim(20, 130)
     both.legend(fontsize=9)
     difference.set_title("ours less theirs (grey: 0.2)", fontsize=11)
     difference.set_ylim(-2.0, 0.5)
