@@ -448,13 +448,11 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             raise ArgumentError(f"average_shifts must be a whole number from 0 up, got {reach!r}")
         if reach == 0:
             return ()
-        if image_shape is None or len(set(dims)) > 1:
-            what = (
-                "images; give image_shape=(height, width)"
-                if image_shape is None
-                else ("as many values in every pixel")
-            )
-            raise ArgumentError(f"average_shifts={reach} needs {what}")
+        needs = f"average_shifts={reach} needs"
+        if image_shape is None:
+            raise ArgumentError(f"{needs} images; give image_shape=(height, width)")
+        if len(set(dims)) > 1:
+            raise ArgumentError(f"{needs} as many values in every pixel, got {sorted(set(dims))}")
         if 2 * reach >= min(image_shape):
             raise ArgumentError(
                 f"average_shifts must be below half the side of the image, "
