@@ -24,7 +24,7 @@ import numpy as np
 __all__ = ["Board", "SilenceError", "file_for_a_board", "open_board"]
 
 Array = np.ndarray[Any, Any]
-SLOT = 1 << 22
+SLOT = 1 << 20
 """Bytes a process can show at a time; a longer array goes in several pieces."""
 _MEMORY = Path("/dev/shm")
 _LINE = 64  # bytes, a counter each, so that no two share a line of cache
