@@ -50,14 +50,14 @@ def hang(board: Board, rank: int) -> str:
     """Process 1 comes to the second exchange only when the others have given up."""
     board.total(np.ones(3))
     if rank == 1:
-        time.sleep(4.0)
+        time.sleep(5.0)
     board.total(np.ones(3))
     return "right"
 
 
 def member(case: str, path: str, rank: int, start: Any, answer: Connection) -> None:
     """Do one case as one of three processes and say how it went."""
-    board = open_board(path, rank, 3, silence=1.0)
+    board = open_board(path, rank, 3, silence=2.0 if case == "hang" else 60.0)
     assert board is not None
     start.wait()
     began = time.monotonic()
