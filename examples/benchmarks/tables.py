@@ -266,8 +266,9 @@ def completion() -> list[str]:
         "",
         f"{counts['train']} digits to train on, {counts['validation']} to choose by, "
         f"{counts['test']:,} others to test on, each with its left, right, upper and lower half",
-        f"missing; seed {about['seed']}. The Born machine is the row "
-        f"`{about['models']['Born machine']['settings']['row']}`; for the others",
+        f"missing; seed {about['seed']}. The Born machine is that of the row "
+        f"`{about['models']['Born machine']['settings']['row']}`, not averaged over shifts; for "
+        "the others",
         "shifted images or not, smoothing, size and learning rate were chosen on the same",
         "held-out digits. Share of the missing pixels guessed wrong when each takes its likelier",
         "value given the known half, in brackets when all are drawn; and -ln p(missing | known),",
