@@ -101,8 +101,9 @@ CORE = {
 
 PLUGIN = {
     "born_machine.synthetic": -1,
+    "born_machine.board": -1,
     "born_machine.data": 0,
-    "born_machine.curves": 0,
+    "born_machine.curves": -1,
     "born_machine.settings": 0,
     "born_machine.devices": 0,
     "born_machine.config": 0,
