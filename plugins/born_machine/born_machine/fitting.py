@@ -140,9 +140,11 @@ def _model(plan: Plan, states: Sequence[MPS]) -> Model:
         chains = tuple(replace(c, order=view[c.order]) for c in chains for view in plan.views)
     if len(chains) == 1:
         return chains[0]
-    known = plan.validation >= 0
-    filled = np.where(known, plan.validation, 0)
-    logs = [c.log_marginal(filled, known) if len(filled) else None for c in chains]
+    logs: list[npt.NDArray[np.float64] | None] = [None] * len(chains)
+    if plan.weights == "fitted" and len(plan.validation):
+        known = plan.validation >= 0
+        filled = np.where(known, plan.validation, 0)
+        logs = [c.log_marginal(filled, known) for c in chains]
     return MixtureModel(chains, mixture_weights(plan.weights, logs))
 
 
