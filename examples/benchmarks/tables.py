@@ -27,7 +27,8 @@ HEAD = """# Test NLL beside published figures
 Nats a sample, lower is better. The error after ± is the standard error over the samples. Where a
 row was trained with several seeds the figure is their mean, and the spread is the standard
 deviation over the seeds. Every choice was made on validation samples, the test set was scored
-once, at the end; where a table holds anything else it says so. Settings and histories are in
+once, at the end; where a table holds anything else it says so. A train figure may be of the first
+10,000 samples only, as its JSON says. Settings and histories are in
 `docs/results`; `python examples/benchmarks/run.py ROW --seed SEED` repeats a row, `tables.py` this
 page.
 """

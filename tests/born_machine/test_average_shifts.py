@@ -14,7 +14,8 @@ from born_machine import BornMachine, bars_and_stripes, load_dataset
 from born_machine.cli import main
 from born_machine.curves import shifts_round_the_edge, shifts_within
 from born_machine.fitting import chains_of
-from tnkit import ArgumentError, Truncation
+from born_machine.models.storage import KIND, load_model
+from tnkit import ArgumentError, FormatError, Truncation, write_archive
 
 PATTERNS = bars_and_stripes(3, 3)
 SETTINGS: dict[str, Any] = {
@@ -79,6 +80,16 @@ def test_a_state_is_stored_once(averaged: tuple[BornMachine, BornMachine], tmp_p
     assert max(small.bond_dims) == 2
     assert len(chains_of(small)) == machines
     assert np.exp(small.log_likelihood(EVERY)).sum() == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("shared", [7, 1, -1, "x", None])
+def test_a_file_that_shares_what_is_not_there_is_refused(shared: Any, tmp_path: Path) -> None:
+    machine = BornMachine(average_shifts=1, **SETTINGS).fit(PATTERNS)
+    about, arrays = machine.model_.parts()
+    about["components"][1]["state_of"] = shared
+    write_archive(tmp_path / "m.npz", KIND, about, arrays)
+    with pytest.raises(FormatError, match="not a Born machine"):
+        load_model(tmp_path / "m.npz")
 
 
 def test_partial_fit_goes_on_with_the_machines_there_are(

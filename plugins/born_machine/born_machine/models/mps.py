@@ -144,12 +144,18 @@ class MPSModel:
     def from_parts(cls, about: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> MPSModel:
         """Take what `parts` gave out of `about` and return the model; raise ValueError or so."""
         state = MPS.from_arrays([arrays[f"site_{k}"] for k in range(len(arrays))])
+        state = MPS(state.arrays, state.sites, Gauge(0, len(state) - 1))
+        model = cls.in_order(state, about)
+        verify(state)
+        return model
+
+    @classmethod
+    def in_order(cls, state: MPS, about: dict[str, Any]) -> MPSModel:
+        """Take order and dims out of `about` and return the model of `state`; raise as above."""
         order = site_order(np.asarray(about.pop("order")), len(state), None)
         dims = tuple(int(d) for d in about.pop("dims"))
         if tuple(dims[feature] for feature in order) != state.site_dims:
             raise ValueError("its value counts do not fit its arrays")
-        state = MPS(state.arrays, state.sites, Gauge(0, len(state) - 1))
-        verify(state)
         return cls(state, order, dims)
 
     def _placed(self, place: Callable[[Any], Any]) -> MPS:

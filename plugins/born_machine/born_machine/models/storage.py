@@ -6,13 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.mps import MPSModel
 from born_machine.models.protocol import Model
-from born_machine.ordering import site_order
 from tnkit import FormatError, read_archive, write_archive
 
 __all__ = ["KIND", "load_model", "save_model"]
@@ -46,27 +44,18 @@ def _read(about: dict[str, Any], arrays: Arrays) -> Model:
 
 
 def _read_mixture(about: dict[str, Any], arrays: Arrays) -> MixtureModel:
-    components: list[Model] = []
+    components: list[Any] = []
     for number, own in enumerate(about.pop("components")):
         first = own.pop("state_of", None)
         if first is not None:
-            components.append(_in_order(components[first], own))
+            if not 0 <= first < number:
+                raise ValueError(f"component {number} shares the state of component {first}")
+            components.append(MPSModel.in_order(components[first].state, own))
             continue
         prefix = f"c{number}_"
         part = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
         components.append(_read(own, part))
     return MixtureModel(tuple(components), tuple(float(w) for w in about.pop("weights")))
-
-
-def _in_order(model: Model, own: dict[str, Any]) -> MPSModel:
-    """Return the chain with another order over its state: what `own` says."""
-    if not isinstance(model, MPSModel):
-        raise ValueError("a component shares the state of one that is no chain")
-    order = site_order(np.asarray(own["order"]), len(model.state), None)
-    dims = tuple(int(d) for d in own["dims"])
-    if tuple(dims[feature] for feature in order) != model.state.site_dims:
-        raise ValueError("its value counts do not fit its arrays")
-    return MPSModel(model.state, order, dims)
 
 
 _READERS: dict[str, Callable[[dict[str, Any], Arrays], Model]] = {
