@@ -98,7 +98,7 @@ def trained(data: Split, settings: dict[str, Any], seed: int) -> dict[str, Any]:
         last[:] = [state]
 
     began = time.perf_counter()
-    machine = machine_of(settings, data.image_shape, seed)
+    machine = machine_of(settings, data, seed)
     machine.fit(data.train, validation=data.validation, on_sweep=keep)
     seconds = round(time.perf_counter() - began, 1)
     final = with_states(machine.model_, [member.state for member in members_of(last[0])])

@@ -228,7 +228,7 @@ def trained(data: Split, seed: int) -> BornMachine:
     if path.exists():
         return BornMachine.load(path)
     settings = read_rows()[ROW]["settings"] | {"average_shifts": 0}  # five times as fast
-    machine = machine_of(settings, data.image_shape, seed).fit(data.train)
+    machine = machine_of(settings, data, seed).fit(data.train)
     path.parent.mkdir(exist_ok=True)
     machine.save(path)
     return machine

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sets import load_set
+from redraw import Redrawn, fit_neighbourhoods
+from sets import Split, load_set
 
 from born_machine import BornMachine
 from born_machine.augment import ImageShifts
@@ -47,12 +48,22 @@ def read_rows() -> dict[str, dict[str, Any]]:
     return rows
 
 
-def machine_of(settings: dict[str, Any], image_shape: Any, seed: int) -> BornMachine:
-    """Return the machine of a row; "shifts" says how images are shifted anew every sweep."""
-    settings = dict(settings)
+def machine_of(settings: dict[str, Any], data: Split, seed: int) -> BornMachine:
+    """Return the machine of a row, for its data.
+
+    "shifts" says how images are shifted anew every sweep, "redraw" the chance of a pixel to be
+    drawn anew from its neighbourhood before (`redraw.py`).
+    """
+    settings, image_shape = dict(settings), data.image_shape
     shifts = settings.pop("shifts", None)
     if shifts is not None:
         settings["augment"] = ImageShifts(image_shape, **shifts)
+    share = settings.pop("redraw", None)
+    if share is not None:
+        if data.validation is None:  # the network may not see what the machine is chosen by
+            raise SystemExit("redraw needs a set that brings its own validation samples")
+        net = fit_neighbourhoods(data.train, image_shape, seed)
+        settings["augment"] = Redrawn(net, share, settings["augment"])
     knots = settings.pop("learning_rates", None)  # (sweep, rate); geometric in between
     if knots is not None:
         at, rates = zip(*knots, strict=True)
@@ -66,7 +77,7 @@ def run_row(name: str, seed: int) -> dict[str, Any]:
     row = read_rows()[name]
     training = {k: v for k, v in row["settings"].items() if k != "average_shifts"}
     data = load_set(row["data"])
-    machine = machine_of(row["settings"], data.image_shape, seed)
+    machine = machine_of(row["settings"], data, seed)
     checkpoint = RESULTS / f".{name}-seed{seed}.checkpoint.npz"
     resume, before = None, 0.0
     if checkpoint.exists():
