@@ -161,6 +161,29 @@ def test_a_saved_model_answers_bit_for_bit(tmp_path_factory: Any, model: Model) 
     assert (loaded.log_likelihood(samples) == model.log_likelihood(samples)).all()
 
 
+def test_a_model_takes_order_and_dims_as_sequences(tmp_path: Any) -> None:
+    psi = tnkit.random_mps(2, bond_dim=2, seed=0)
+    model = model_from_state(psi, (1, 0), [2, 2])
+    save_model(tmp_path / "model.npz", model, {})
+    loaded, _ = load_model(tmp_path / "model.npz")
+    samples = configurations((2, 2))
+    assert (loaded.log_likelihood(samples) == model.log_likelihood(samples)).all()
+
+
+@pytest.mark.parametrize(
+    "order, dims, names",
+    [
+        ((0, 0), (2, 2), "each of 0 to 1 once"),
+        ((0, 1), (2, 2, 2), "2 sites, dims name 3"),
+        ((1, 0), (2, 3), "site 0 of the state takes 2 values, its feature 1 takes 3"),
+    ],
+)
+def test_a_model_refuses_what_does_not_fit_its_state(order: Any, dims: Any, names: str) -> None:
+    psi = tnkit.random_mps(2, bond_dim=2, seed=0)
+    with pytest.raises(tnkit.TnkitError, match=names):
+        model_from_state(psi, order, dims)
+
+
 @pytest.mark.parametrize("position", [0, 100, 1500, -1])
 def test_a_damaged_model_file_is_refused(tmp_path: Any, position: int) -> None:
     psi = tnkit.random_mps(6, bond_dim=4, seed=3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from born_machine.ordering import site_order
 from tnkit import (
     MPS,
     Gauge,
+    SizeError,
     Truncation,
     canonicalize,
     compress,
@@ -167,11 +168,22 @@ class MPSModel:
         return features
 
 
-def model_from_state(state: MPS, order: Order, dims: tuple[int, ...]) -> MPSModel:
+def model_from_state(state: MPS, order: Sequence[int] | Order, dims: Sequence[int]) -> MPSModel:
     """Return the model of a trained state: in double precision, canonical afresh, norm one.
 
-    Single-precision isometries are good to 1e-6 only; canonicalising again makes ln Z exact.
+    order: site k holds feature order[k]. dims: values each feature takes, in feature order.
+    Raises as `site_order` and, where dims do not fit the sites, `SizeError`. Single-precision
+    isometries are good to 1e-6 only; canonicalising again makes ln Z exact.
     """
+    order, dims = site_order(order, len(state), None), tuple(int(d) for d in dims)
+    if len(dims) != len(order):
+        raise SizeError(f"the state has {len(order)} sites, dims name {len(dims)} features")
+    for site, (feature, values) in enumerate(zip(order, state.site_dims, strict=True)):
+        if dims[feature] != values:
+            raise SizeError(
+                f"site {site} of the state takes {values} values, "
+                f"its feature {feature} takes {dims[feature]} by dims"
+            )
     kind = np.result_type(state.arrays[0].dtype, np.float64)
     exact = MPS.from_arrays([array.astype(kind) for array in state.arrays], sites=state.sites)
     return MPSModel(normalize(canonicalize(exact, 0)), order, dims)
