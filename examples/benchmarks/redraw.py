@@ -85,6 +85,8 @@ def fit_neighbourhoods(
 class Redrawn:
     """Draw pixels anew, each with chance `share`, then do what `then` does to the images.
 
+    A pixel in the midst of blank ones stays as it is: little to gain, and most pixels of a digit.
+
     A hook (samples, rng) -> samples, both (sample, pixel).
     """
 
@@ -95,7 +97,8 @@ class Redrawn:
     def __call__(self, samples: Any, rng: np.random.Generator) -> Any:
         """Return the redrawn images (sample, pixel)."""
         height, width = self.net.image_shape
-        stride = self.net.reach + 1
+        reach = self.net.reach
+        stride = reach + 1
         redrawn = np.array(samples, dtype=np.uint8).reshape(-1, height, width)
         for images in np.array_split(redrawn, max(1, len(redrawn) // 500)):  # views
             for lattice in rng.permutation(stride * stride):
@@ -103,7 +106,7 @@ class Redrawn:
                     continue
                 top, left = divmod(int(lattice), stride)
                 patches = self.net.patches(images)[:, top::stride, left::stride]
-                at = np.nonzero(patches.any(axis=(-2, -1)))  # the blank stays blank
+                at = np.nonzero(patches.sum(axis=(-2, -1)) > patches[..., reach, reach])
                 rows, columns = top + stride * at[1], left + stride * at[2]
                 chances = self.net.chances(patches[at], rows, columns)
                 images[at[0], rows, columns] = rng.random(len(chances)) < chances
