@@ -171,7 +171,7 @@ def test_a_model_takes_order_and_dims_as_sequences(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "order, dims, names",
+    ("order", "dims", "names"),
     [
         ((0, 0), (2, 2), "each of 0 to 1 once"),
         ((0, 1), (2, 2, 2), "2 sites, dims name 3"),
