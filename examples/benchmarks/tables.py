@@ -371,10 +371,32 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
+def tried(about: dict[str, list[str]]) -> list[str]:
+    """Return what was tried beyond the rows."""
+    lines = [
+        "Tried on the way, by the validation NLL of one seed; bond 50, full batches and shifts",
+        "unless it says else. No command repeats these figures.",
+        "",
+        "Helped:",
+        "",
+        *(f"- {line}" for line in about["helped"]),
+        "",
+        "Did not, or not enough for its cost:",
+        "",
+        *(f"- {line}" for line in about["no_help"]),
+    ]
+    return [*lines, ""]
+
+
+def read_toml(name: str) -> dict[str, Any]:
+    """Return a TOML file beside this one."""
+    with (HERE / name).open("rb") as file:
+        return tomllib.load(file)
+
+
 def main() -> None:
     """Write the page."""
-    with (HERE / "published.toml").open("rb") as file:
-        published = tomllib.load(file)
+    published, beside = read_toml("published.toml"), read_toml("tried.toml")
     lines = [HEAD]
     for table, rows in read_results().items():
         lines += [f"## {table}", ""]
@@ -384,6 +406,8 @@ def main() -> None:
             lines += [*by_row(rows, published.get(table, {})), ""]
         if table == "static-mnist":
             lines += by_bond(rows, published.get(table, {}))
+        if table in beside:
+            lines += tried(beside[table])
         if table == "digits-1000":
             lines += completion()
     lines += capacity(published["han2018"]) + expressivity(published["glasser2019"])
