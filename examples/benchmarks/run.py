@@ -4,7 +4,8 @@ A row of `rows.toml` names a data set and the parameters of a `BornMachine`. Tra
 training set, stopping and every choice the validation set (held out of the training set where a
 set brings none); the test set is scored once, at the end. A checkpoint after every sweep lets an
 interrupted row go on where it stopped. The result is one JSON in docs/results: settings, seed,
-versions, seconds, NLL in nats a sample with its standard error, and the history.
+versions, seconds, NLL in nats a sample with its standard error, and the history; with --picture
+also docs/images/ROW.png, images of the test set beside as many that the model draws.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ from born_machine.checkpoint import load_checkpoint, record_to_json, save_checkp
 from born_machine.fitting import chains_of
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.protocol import Model
+from born_machine.plots import sample_sheet, save_figure
 from tnkit import atomic_file
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / "docs" / "results"
 PARTS = ("train", "validation", "test")
+PICTURES = RESULTS.parent / "images"
+DRAWN = 50  # digits in a picture, beside as many of the test set
 MOST = 10_000  # training samples that are scored at the end, the first of them
 
 
@@ -72,11 +76,13 @@ def machine_of(settings: dict[str, Any], data: Split, seed: int) -> BornMachine:
     return BornMachine(image_shape=image_shape, random_state=seed, **settings)
 
 
-def run_row(name: str, seed: int) -> dict[str, Any]:
-    """Train and score a row; return what its JSON holds."""
+def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
+    """Train and score a row, draw from it if asked for; return what its JSON holds."""
     row = read_rows()[name]
     training = {k: v for k, v in row["settings"].items() if k != "average_shifts"}
     data = load_set(row["data"])
+    if picture and data.image_shape is None:
+        raise SystemExit(f"--picture needs a set of images, {row['data']} holds none")
     machine = machine_of(row["settings"], data, seed)
     checkpoint = RESULTS / f".{name}-seed{seed}.checkpoint.npz"
     resume, before = None, 0.0
@@ -105,6 +111,8 @@ def run_row(name: str, seed: int) -> dict[str, Any]:
         validation = train[machine.validation_rows_]
         train = np.delete(train, machine.validation_rows_, axis=0)
     parts = dict(zip(PARTS, (train[:MOST], validation, data.test), strict=True))
+    if picture:
+        draw(machine.model_, data, seed, PICTURES / f"{name}.png")
     nll = scored(machine.model_, parts)
     chains = chains_of(machine.model_)
     if machine.average_shifts:  # the same machines with images where they are
@@ -133,6 +141,14 @@ def run_row(name: str, seed: int) -> dict[str, Any]:
     return found
 
 
+def draw(model: Model, data: Split, seed: int, path: Path) -> None:
+    """Draw images of the test set beside samples of the model, neither chosen."""
+    rng = np.random.default_rng(seed)
+    real = data.test[rng.choice(len(data.test), DRAWN, replace=False)]
+    groups = {"test set": real, "drawn by the model": model.sample(DRAWN, rng)}
+    save_figure(sample_sheet(groups, data.image_shape), path)
+
+
 def scored(model: Model, parts: dict[str, Any]) -> dict[str, Any]:
     """Return the NLL of each part there is, with its standard error."""
     nll = {}
@@ -155,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("row", nargs="*", help="rows of rows.toml; none lists them")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--picture", action="store_true", help="draw images too")
     options = parser.parse_args()
     rows = read_rows()
     if not options.row:
@@ -166,7 +183,7 @@ def main() -> None:
             raise SystemExit(f"no row {name!r}; run without arguments for the list")
     RESULTS.mkdir(exist_ok=True)
     for name in options.row:
-        found = run_row(name, options.seed)
+        found = run_row(name, options.seed, options.picture)
         for part, value in found["nll"].items():
             print(f"{name} {part}: {value['nll']:.3f} +- {value['error']:.3f} nats a sample")
 

@@ -94,6 +94,9 @@ def by_row(rows: dict[str, list[dict[str, Any]]], published: dict[str, float]) -
                 f"| {name}, not averaged over shifts | {test} | | {validation} | {train} | | |"
             )
     lines += [f"| {name} | {value} | | | | | |" for name, value in sorted_by_value(published)]
+    for name in rows:
+        if (CURVE.parent / f"{name}.png").exists():
+            lines += ["", f"Drawn by `{name}`:", "", f"![digits](images/{name}.png)"]
     return lines
 
 
