@@ -14,9 +14,11 @@ from tnkit.mps.compression import compress
 from tnkit.mps.create_mpo import mpo_from_terms
 from tnkit.mps.operator import MPO
 from tnkit.mps.sites import find_site, site_names
+from tnkit.truncation import Truncation
 
 __all__ = ["OpSum", "site_operators"]
 
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)  # what QR and SVD leave of a value that is none
 _FERMIONIC = ("C", "Cdag", "Cup", "Cdagup", "Cdn", "Cdagdn")
 
 
@@ -162,7 +164,8 @@ class OpSum:
         terms = [
             (coefficient, self._product(factors, names)) for coefficient, factors in self._terms
         ]
-        return compress(mpo_from_terms(terms, names, self._levels)).state
+        automaton = mpo_from_terms(terms, names, self._levels)
+        return compress(automaton, Truncation(value_cutoff=_ROUNDING)).state
 
     def _product(
         self, factors: Sequence[tuple[str, int | str]], names: tuple[str, ...]
