@@ -60,6 +60,11 @@ def test_what_several_processes_cannot_do_is_said_by_each(
         assert MISTAKES[mistake][2] in found["mistakes"][mistake]
 
 
+def test_no_thread_of_the_exchange_outlives_it(two: list[dict[str, Any]]) -> None:
+    for found in two:  # one that does may abort the process as it ends
+        assert not [name for name in found["threads"] if name.startswith(("gloo", "pt_"))]
+
+
 def test_a_loss_keeps_its_digits_beside_narrow_gradients(two: list[dict[str, Any]]) -> None:
     assert [found["sum"] for found in two] == [pytest.approx(2 * 127.123456789, abs=1e-9)] * 2
 

@@ -149,10 +149,11 @@ def _told(first: int, statuses: Sequence[int], said: Sequence[IO[bytes]]) -> int
     said[first].seek(0)
     lines = said[first].read().decode(errors="replace").strip().splitlines()
     last = lines[-1].removeprefix("born-machine: ") if lines else ""
-    how = f"ended with status {status}" + (f" ({last})" if last else "")
+    how = f"ended with status {status}"
+    if status < 0:
+        how = f"was ended by {signal.Signals(-status).name}"
+    how += f" ({last})" if last else ""
     if status == LOST:
         how = "heard no more of another one"
-    elif status < 0:
-        how = f"was ended by {signal.Signals(-status).name}"
     others = "the other was" if len(statuses) == 2 else "the others were"
     raise RankLostError(f"process {first} of {len(statuses)} {how}; {others} stopped")

@@ -282,6 +282,7 @@ def joined(silence: float = _SILENCE, *, shared_memory: bool = True) -> Iterator
     if missing:
         raise ArgumentError(f"{' and '.join(missing)} must say where to meet; use torchrun")
     import torch
+    import torch.distributed.nn.functional  # its defaults keep a group that is there already alive
 
     if not (math.isfinite(silence) and silence > 0):
         raise ArgumentError(f"silence must be a number of seconds above 0, got {silence!r}")
