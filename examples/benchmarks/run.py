@@ -37,6 +37,7 @@ RESULTS = HERE.parents[1] / "docs" / "results"
 PARTS = ("train", "validation", "test")
 PICTURES = RESULTS.parent / "images"
 DRAWN = 50  # digits in a picture, beside as many of the test set
+AFTERWARDS = ("average_shifts", "mixture_weights")  # settings that no sweep depends on
 MOST = 10_000  # training samples that are scored at the end, the first of them
 
 
@@ -79,7 +80,7 @@ def machine_of(settings: dict[str, Any], data: Split, seed: int) -> BornMachine:
 def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
     """Train and score a row, draw from it if asked for; return what its JSON holds."""
     row = read_rows()[name]
-    training = {k: v for k, v in row["settings"].items() if k != "average_shifts"}
+    training = {k: v for k, v in row["settings"].items() if k not in AFTERWARDS}
     data = load_set(row["data"])
     if picture and data.image_shape is None:
         raise SystemExit(f"--picture needs a set of images, {row['data']} holds none")
