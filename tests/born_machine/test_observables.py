@@ -89,6 +89,12 @@ def test_knowing_everything_is_the_likelihood_and_nothing_is_certainty(case: Any
         atol=1e-13,
     )
     assert model.log_marginal(samples, ~everything) == pytest.approx(0.0, abs=1e-12)
+    mixed = everything.copy()
+    mixed[::2] = False  # each sample by its own way
+    logs = model.log_marginal(samples, mixed)
+    assert logs[::2] == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_array_equal(logs[1::2], model.log_likelihood(samples[1::2]))
+    assert model.log_marginal(samples[:0], mixed[:0]).shape == (0,)
 
 
 @given(partly_known(), st.integers(0, 2**32 - 1), st.sampled_from([1, 2**30]))

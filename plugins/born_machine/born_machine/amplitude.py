@@ -202,7 +202,7 @@ def log_amplitudes(arrays: Sequence[Array], samples: Array) -> Array:
     xp = namespace(arrays[0])
     parts = [
         _log_amplitudes(arrays, samples[start : start + _CHUNK])
-        for start in range(0, samples.shape[0], _CHUNK)
+        for start in range(0, max(1, samples.shape[0]), _CHUNK)  # none: an empty part
     ]
     return parts[0] if len(parts) == 1 else xp.concat(parts)
 
