@@ -3,9 +3,11 @@
 Their 1,000 binary digits, pixels read row by row, all samples in every step, one gradient step a
 bond; one loop goes through the chain there and back. What differs from theirs: the step's length
 is bounded instead of normalised, and a split keeps every direction that `max_bond` allows, also
-those of singular value zero, so that the gradient can fill them.
+those of singular value zero, so that the gradient can fill them. Another --order, of the pixels or
+learned from the training digits, is a row of its own.
 
     python examples/benchmarks/han2018_capacity.py DATA --bond 20 --loops 148
+    python examples/benchmarks/han2018_capacity.py DATA --bond 20 --order linkage
     python examples/benchmarks/han2018_capacity.py DATA --draw
 
 DATA is the folder of han2018_samples.npz and han2018_capacity_curves.csv (the logs that the
@@ -29,6 +31,7 @@ from threadpoolctl import threadpool_limits
 
 from born_machine.amplitude import bond_orders
 from born_machine.likelihood import log_likelihood
+from born_machine.ordering import ORDERS, site_order
 from born_machine.problem import LikelihoodProblem
 from born_machine.settings import Settings
 from born_machine.start import start_state
@@ -73,12 +76,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--bond", type=int, choices=LOOPS, nargs="*", default=list(LOOPS))
+    parser.add_argument("--order", choices=ORDERS, default="raster", help="of the pixels")
     parser.add_argument("--loops", type=int, help="at most this many (as many as theirs)")
     parser.add_argument("--draw", action="store_true", help="only draw the results there are")
     options = parser.parse_args()
     if not options.draw:
         for bond in options.bond:
-            train(bond, options.loops or LOOPS[bond], options.data)
+            train(bond, options.order, options.loops or LOOPS[bond], options.data)
     draw(options.data)
 
 
@@ -88,11 +92,18 @@ def digits(data: Path, name: str) -> np.ndarray[Any, Any]:
         return np.unpackbits(packed[name], axis=1)[:, :784]
 
 
-def train(bond: int, loops: int, data: Path) -> None:
+def run_name(bond: int, order: str) -> str:
+    """Return the name of a run's files."""
+    return f"D{bond}" if order == "raster" else f"D{bond}-{order}"
+
+
+def train(bond: int, order: str, loops: int, data: Path) -> None:
     """Train at `bond` up to loop `loops`, writing state and results after every loop."""
     training, test = digits(data, "cap_train"), digits(data, "cap_test")
+    along = site_order(order, training.shape[1], (28, 28), training)
+    training, test = training[:, along], test[:, along]
     dims = (2,) * training.shape[1]
-    saved = STATES / f"D{bond}.npz"
+    saved = STATES / f"{run_name(bond, order)}.npz"
     if saved.exists():
         about, arrays = read_archive(saved, KIND)
         chain = tuple(arrays[f"site_{k}"] for k in range(len(dims)))
@@ -125,7 +136,7 @@ def train(bond: int, loops: int, data: Path) -> None:
             {"gauge": [psi.gauge.left, psi.gauge.right], "history": history, "scale": scale},
             {f"site_{k}": array for k, array in enumerate(psi.arrays)},
         )
-        write_results(bond, history)
+        write_results(bond, order, history)
         print(
             f"D = {bond:4d}  " + "  ".join(f"{k} {v}" for k, v in history[-1].items()), flush=True
         )
@@ -156,10 +167,11 @@ def record(
     }
 
 
-def write_results(bond: int, history: list[dict[str, Any]]) -> None:
+def write_results(bond: int, order: str, history: list[dict[str, Any]]) -> None:
     """Write the log with everything needed to repeat it."""
+    command = f"python examples/benchmarks/han2018_capacity.py DATA --bond {bond}"
     about = {
-        "command": f"python examples/benchmarks/han2018_capacity.py DATA --bond {bond}",
+        "command": command + (f" --order {order}" if order != "raster" else ""),
         "settings": {
             "max_bond": bond,
             "learning_rate_and_longest_step_by_loop": STEPS[bond],
@@ -167,7 +179,7 @@ def write_results(bond: int, history: list[dict[str, Any]]) -> None:
             "static": True,
             "split": SPLITS.get(bond, "gram"),
             "dtype": "float32",
-            "order": "raster",
+            "order": order,
             "blas_threads": 1,
         },
         "seed": SEED,
@@ -176,7 +188,7 @@ def write_results(bond: int, history: list[dict[str, Any]]) -> None:
         "history": history,
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
-    with atomic_file(RESULTS / f"D{bond}.json") as file:
+    with atomic_file(RESULTS / f"{run_name(bond, order)}.json") as file:
         file.write(json.dumps(about, indent=1).encode())
 
 
