@@ -157,8 +157,9 @@ class OpSum:
 
         sites: a number or names. The automaton of the terms is compressed without loss, so bonds
         are minimal whatever the range: 3 for the Ising chain, 5 for Heisenberg, 3 for one decaying
-        exponential. Real where every term is. Raises `ArgumentError` for an empty sum or a site
-        outside the chain. Cost O(sites bond^3), bond that of the automaton.
+        exponential; what is below 16 eps of a bond's largest counts as rounding. Real where every
+        term is. Raises `ArgumentError` for an empty sum or a site outside the chain.
+        Cost O(sites bond^3), bond that of the automaton.
         """
         names = site_names(sites)
         terms = [

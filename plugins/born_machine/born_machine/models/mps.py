@@ -161,11 +161,7 @@ class MPSModel:
     @classmethod
     def in_order(cls, state: MPS, about: dict[str, Any]) -> MPSModel:
         """Take order and dims out of `about` and return the model of `state`; raise as above."""
-        order = site_order(np.asarray(about.pop("order")), len(state), None)
-        dims = tuple(int(d) for d in about.pop("dims"))
-        if tuple(dims[feature] for feature in order) != state.site_dims:
-            raise ValueError("its value counts do not fit its arrays")
-        return cls(state, order, dims)
+        return cls(state, *_features(state, np.asarray(about.pop("order")), about.pop("dims")))
 
     def _placed(self, place: Callable[[Any], Any]) -> MPS:
         return MPS(tuple(map(place, self.state.arrays)), self.state.sites, self.state.gauge)
@@ -183,6 +179,16 @@ def model_from_state(state: MPS, order: Sequence[int] | Order, dims: Sequence[in
     Raises as `site_order` and, where dims do not fit the sites, `SizeError`. Single-precision
     isometries are good to 1e-6 only; canonicalising again makes ln Z exact.
     """
+    order, dims = _features(state, order, dims)
+    kind = np.result_type(state.arrays[0].dtype, np.float64)
+    exact = MPS.from_arrays([array.astype(kind) for array in state.arrays], sites=state.sites)
+    return MPSModel(normalize(canonicalize(exact, 0)), order, dims)
+
+
+def _features(
+    state: MPS, order: Sequence[int] | Order, dims: Sequence[int]
+) -> tuple[Order, tuple[int, ...]]:
+    """Return order and dims as a model holds them; raise where they do not fit the state."""
     order, dims = site_order(order, len(state), None), tuple(int(d) for d in dims)
     if len(dims) != len(order):
         raise SizeError(f"the state has {len(order)} sites, dims name {len(dims)} features")
@@ -192,6 +198,4 @@ def model_from_state(state: MPS, order: Sequence[int] | Order, dims: Sequence[in
                 f"site {site} of the state takes {values} values, "
                 f"its feature {feature} takes {dims[feature]} by dims"
             )
-    kind = np.result_type(state.arrays[0].dtype, np.float64)
-    exact = MPS.from_arrays([array.astype(kind) for array in state.arrays], sites=state.sites)
-    return MPSModel(normalize(canonicalize(exact, 0)), order, dims)
+    return order, dims
