@@ -61,9 +61,10 @@ def fit_neighbourhoods(
     samples: Any, image_shape: tuple[int, int], seed: int, steps: int = 20000, batch: int = 4096
 ) -> Neighbourhoods:
     """Fit the pseudo-likelihood of samples (sample, pixel) by Adam on patches drawn at random."""
-    torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    net = Neighbourhoods(image_shape)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Neighbourhoods(image_shape)
     images = np.asarray(samples, dtype=np.uint8).reshape(-1, *image_shape)
     patches = net.patches(images)
     optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)

@@ -65,8 +65,10 @@ def machine_of(settings: dict[str, Any], data: Split, seed: int) -> BornMachine:
         settings["augment"] = ImageShifts(image_shape, **shifts)
     share = settings.pop("redraw", None)
     if share is not None:
-        if data.validation is None:  # the network may not see what the machine is chosen by
-            raise SystemExit("redraw needs a set that brings its own validation samples")
+        if shifts is None or data.validation is None:  # which the network may not see
+            raise SystemExit(
+                "redraw needs shifts, and a set that brings its own validation samples"
+            )
         net = fit_neighbourhoods(data.train, image_shape, seed)
         settings["augment"] = Redrawn(net, share, settings["augment"])
     knots = settings.pop("learning_rates", None)  # (sweep, rate); geometric in between

@@ -91,9 +91,9 @@ def by_row(rows: dict[str, list[dict[str, Any]]], published: dict[str, float]) -
             test, validation, train = (
                 shown(results, part, "nll_unmoved") for part in ("test", "validation", "train")
             )
-            lines.append(
-                f"| {name}, not averaged over shifts | {test} | | {validation} | {train} | | |"
-            )
+            fitted = results[0]["settings"].get("mixture_weights") == "fitted"
+            how = "not averaged over shifts" + (", equal weights" if fitted else "")
+            lines.append(f"| {name}, {how} | {test} | | {validation} | {train} | | |")
     lines += [f"| {name} | {value} | | | | | |" for name, value in sorted_by_value(published)]
     for name in rows:
         if (CURVE.parent / f"{name}.png").exists():

@@ -61,6 +61,8 @@ def test_what_several_processes_cannot_do_is_said_by_each(
 
 
 def test_no_thread_of_the_exchange_outlives_it(two: list[dict[str, Any]]) -> None:
+    if not two[0]["threads"]:
+        pytest.skip("threads are listed in /proc/self/task, which is not here")
     for found in two:  # one that does may abort the process as it ends
         assert not [name for name in found["threads"] if name.startswith(("gloo", "pt_"))]
 
