@@ -12,20 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import RESULTS, machine_of, read_rows
+from records import RESULTS, write_record
+from run import machine_of, read_rows
 from sets import Split, load_set
 
 from born_machine.checkpoint import AnyCheckpoint, members_of
 from born_machine.fitting import with_states
 from born_machine.models.protocol import Model
-from tnkit import atomic_file
 
 FOLDER = RESULTS / "ablation"
 SETS = ("nltcs", "plants", "accidents", "dna")
@@ -87,7 +84,8 @@ def train_set(name: str, seed: int) -> None:
         runs.append(run)
         best = run["best"]["validation"]
         print(f"{name} {seed} {variant}: {best:.3f}  {run['seconds']} s", flush=True)
-        write(path, name, recipe, runs)
+        command = f"python examples/benchmarks/ablation.py --set {name}"
+        write_record(path, {"command": command, "recipe": recipe, "runs": runs})
 
 
 def trained(data: Split, settings: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -120,20 +118,6 @@ def nlls(model: Model, data: Split) -> dict[str, float]:
         for part, samples in parts.items()
         if samples is not None
     }
-
-
-def write(path: Path, name: str, recipe: dict[str, Any], runs: list[dict[str, Any]]) -> None:
-    """Write the runs of a set with everything needed to repeat them."""
-    about = {
-        "command": f"python examples/benchmarks/ablation.py --set {name}",
-        "recipe": recipe,
-        "versions": {n: version(n) for n in ("tnkit", "tnkit-born-machine", "numpy")},
-        "python": platform.python_version(),
-        "runs": runs,
-    }
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        file.write(json.dumps(about, indent=1).encode())
 
 
 if __name__ == "__main__":

@@ -15,15 +15,13 @@ result is docs/results/completion.json, the picture docs/images/completion.png.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from run import HERE, RESULTS, machine_of, read_rows
+from records import HERE, IMAGES, RESULTS, write_record
+from run import machine_of, read_rows
 from sets import Split, load_set
 from sklearn.neural_network import BernoulliRBM
 
@@ -32,11 +30,10 @@ from born_machine.baselines import Forest, chow_liu, independent
 from born_machine.completion import conditional_marginals
 from born_machine.data import shifted_images
 from born_machine.plots import sample_strip, save_figure
-from tnkit import atomic_file
 
 ROW = "digits-1000-mixture-shifts"
 ROOT = HERE.parents[1]
-PICTURE = ROOT / "docs" / "images" / "completion.png"
+PICTURE = IMAGES / "completion.png"
 SHAPE = (28, 28)
 RBM_GRID = (  # as many updates in all: shifts make five images of one
     {"shifts": False, "n_components": 100, "learning_rate": 0.01, "n_iter": 300},
@@ -284,11 +281,8 @@ def main() -> None:
         "samples": {"train": len(training), "validation": len(held_out), "test": len(test)},
         "seconds": round(time.perf_counter() - began, 1),
         "models": found,
-        "versions": {n: version(n) for n in ("tnkit", "tnkit-born-machine", "scikit-learn")},
-        "python": platform.python_version(),
     }
-    with atomic_file(RESULTS / "completion.json") as file:
-        file.write(json.dumps(about, indent=1).encode())
+    write_record(RESULTS / "completion.json", about)
     erased = np.stack(
         [np.where(k, x, GREY) for k, x in zip(list(masks.values()) * 3, test, strict=False)]
     )

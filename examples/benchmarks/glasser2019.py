@@ -16,21 +16,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import time
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import IMAGES, RESULTS, write_record
 from sets import load_set
 
 from born_machine import BornMachine
 from tnkit import atomic_file
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "docs" / "results" / "glasser2019"
-PICTURE = ROOT / "docs" / "images" / "glasser2019.png"
+FOLDER = RESULTS / "glasser2019"
+PICTURE = IMAGES / "glasser2019.png"
 SETS = ("biofam", "flare", "lymphography", "spect", "tumor", "votes")
 BONDS = (2, 3, 4, 6, 8)
 DTYPES = {"real": "float64", "complex": "complex128"}
@@ -61,7 +58,14 @@ def floor(samples: np.ndarray[Any, Any]) -> float:
 def train_set(name: str, bonds: list[int]) -> None:
     """Train all variants of a set that its JSON lacks, writing it after each."""
     samples = load_set(name).train
-    path = RESULTS / f"{name}.json"
+    path = FOLDER / f"{name}.json"
+    about: dict[str, Any] = {
+        "command": f"python examples/benchmarks/glasser2019.py --set {name}",
+        "samples": len(samples),
+        "features": samples.shape[1],
+        "floor": round(floor(samples), 5),
+        "settings": SETTINGS,
+    }
     runs: list[dict[str, Any]] = []
     if path.exists():
         runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
@@ -83,24 +87,7 @@ def train_set(name: str, bonds: list[int]) -> None:
                     run["seconds"] = round(time.perf_counter() - began, 2)
                     runs.append(run)
                     print(name, *(f"{k} {v}" for k, v in run.items()), flush=True)
-                    write(path, samples, runs)
-
-
-def write(path: Path, samples: np.ndarray[Any, Any], runs: list[dict[str, Any]]) -> None:
-    """Write the runs of a set with everything needed to repeat them."""
-    about = {
-        "command": f"python examples/benchmarks/glasser2019.py --set {path.stem}",
-        "samples": len(samples),
-        "features": samples.shape[1],
-        "floor": round(floor(samples), 5),
-        "settings": SETTINGS,
-        "versions": {n: version(n) for n in ("tnkit", "tnkit-born-machine", "numpy")},
-        "python": platform.python_version(),
-        "runs": runs,
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        file.write(json.dumps(about, indent=1).encode())
+                    write_record(path, about | {"runs": runs})
 
 
 def best(runs: list[dict[str, Any]], state: str, order: str) -> dict[int, float]:
@@ -116,7 +103,7 @@ def draw() -> None:
     """Draw a panel a set: train NLL against bond dimension, and the floor."""
     from matplotlib.figure import Figure
 
-    paths = sorted(RESULTS.glob("*.json"))
+    paths = sorted(FOLDER.glob("*.json"))
     figure = Figure(figsize=(11, 6), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True).ravel()
     for axes, path in zip(panels, paths, strict=False):

@@ -20,13 +20,12 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import IMAGES, RESULTS, write_record
 from threadpoolctl import threadpool_limits
 
 from born_machine.amplitude import bond_orders
@@ -51,8 +50,8 @@ from tnkit import (
 )
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "docs" / "results" / "han2018"
-PICTURE = ROOT / "docs" / "images" / "han2018_capacity.png"
+FOLDER = RESULTS / "han2018"
+PICTURE = IMAGES / "han2018_capacity.png"
 STATES = ROOT / "runs" / "han2018"
 KIND = "han2018-capacity-state"
 LOOPS = {20: 148, 50: 87, 100: 100, 200: 54}  # as many as theirs
@@ -183,13 +182,9 @@ def write_results(bond: int, order: str, history: list[dict[str, Any]]) -> None:
             "blas_threads": 1,
         },
         "seed": SEED,
-        "versions": {n: version(n) for n in ("tnkit", "tnkit-born-machine", "numpy")},
-        "python": platform.python_version(),
         "history": history,
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with atomic_file(RESULTS / f"{run_name(bond, order)}.json") as file:
-        file.write(json.dumps(about, indent=1).encode())
+    write_record(FOLDER / f"{run_name(bond, order)}.json", about)
 
 
 def draw(data: Path) -> None:
@@ -201,7 +196,7 @@ def draw(data: Path) -> None:
     difference.axhspan(-0.2, 0.2, color="0.92", zorder=0)
     difference.axhline(0.0, color="0.5", lw=1)
     for number, bond in enumerate(LOOPS):
-        path = RESULTS / f"D{bond}.json"
+        path = FOLDER / f"D{bond}.json"
         if not path.exists():
             continue
         history = json.loads(path.read_text(encoding="utf-8"))["history"][1:]

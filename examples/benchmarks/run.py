@@ -11,15 +11,14 @@ also docs/images/ROW.png, images of the test set beside as many that the model d
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 import tomllib
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import HERE, IMAGES, RESULTS, write_record
 from redraw import Redrawn, fit_neighbourhoods
 from sets import Split, load_set
 
@@ -30,12 +29,8 @@ from born_machine.fitting import chains_of
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.protocol import Model
 from born_machine.plots import sample_sheet, save_figure
-from tnkit import atomic_file
 
-HERE = Path(__file__).parent
-RESULTS = HERE.parents[1] / "docs" / "results"
 PARTS = ("train", "validation", "test")
-PICTURES = RESULTS.parent / "images"
 DRAWN = 50  # digits in a picture, beside as many of the test set
 AFTERWARDS = ("average_shifts", "mixture_weights")  # settings that no sweep depends on
 MOST = 10_000  # training samples that are scored at the end, the first of them
@@ -115,7 +110,7 @@ def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
         train = np.delete(train, machine.validation_rows_, axis=0)
     parts = dict(zip(PARTS, (train[:MOST], validation, data.test), strict=True))
     if picture:
-        draw(machine.model_, data, seed, PICTURES / f"{name}.png")
+        draw(machine.model_, data, seed, IMAGES / f"{name}.png")
     nll = scored(machine.model_, parts)
     chains = chains_of(machine.model_)
     if machine.average_shifts:  # the same machines with images where they are
@@ -133,13 +128,10 @@ def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "sweeps": len(machine.history_) - 1,
         "best_sweep": machine.best_sweep_,
-        "versions": {n: version(n) for n in ("tnkit", "tnkit-born-machine", "numpy")},
-        "python": platform.python_version(),
         "machine": f"{platform.machine()}, one thread" if _single() else platform.machine(),
         "history": [record_to_json(record) for record in machine.history_],
     }
-    with atomic_file(RESULTS / f"{name}-seed{seed}.json") as file:
-        file.write(json.dumps(found, indent=1).encode())
+    write_record(RESULTS / f"{name}-seed{seed}.json", found)
     checkpoint.unlink(missing_ok=True)
     return found
 

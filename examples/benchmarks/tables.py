@@ -14,13 +14,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 from ablation import ADDED, LAST, RECIPE, VARIANTS
 from glasser2019 import DTYPES, ORDERS, best
-from run import HERE, RESULTS
+from records import HERE, IMAGES, RESULTS
 
 from tnkit import atomic_file
 
 PAGE = RESULTS.with_suffix(".md")
-PICTURE = RESULTS.parent / "images" / "density-estimation.png"
-CURVE = RESULTS.parent / "images" / "static-mnist-bond.png"
+PICTURE = IMAGES / "density-estimation.png"
+CURVE = IMAGES / "static-mnist-bond.png"
 ONE_MPS = "static-mnist-bond-"  # rows that differ in their bond alone
 HEAD = """# Test NLL beside published figures
 
@@ -369,7 +369,7 @@ def expressivity(published: dict[str, dict[str, float]]) -> list[str]:
     for name, figures in published.items():
         told = "; ".join(f"{what} {value:.3f}" for what, value in figures.items())
         lines += ["", f"Published for {name}: {told}."]
-    picture = RESULTS.parent / "images" / "glasser2019.png"
+    picture = IMAGES / "glasser2019.png"
     if picture.exists():
         lines += ["", f"![train NLL by bond](images/{picture.name})"]
     return [*lines, ""]
