@@ -22,6 +22,7 @@ CORE = {
     "tnkit.verbs": 0,
     "tnkit.deprecation": 2,
     "tnkit.blas": 2,
+    "tnkit.factorisation": 2,
     "tnkit.truncation": 2,
     "tnkit.scaled": 2,
     "tnkit.index": 2,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tnkit.arrays import Array, adjoint, eps, is_complex, namespace, safe_scale, to_numpy
+from tnkit.arrays import Array, adjoint, eps, is_complex, namespace, to_numpy
 from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, SizeError
+from tnkit.factorisation import safe_scale
 from tnkit.splitting import Absorb, MatrixSplit, split_matrix
 from tnkit.truncation import Truncation
 

@@ -10,25 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from tnkit import resident
-from tnkit.arrays import (
-    Array,
-    adjoint,
-    device,
-    eigh,
-    eps,
-    is_complex,
-    like,
-    movers,
-    namespace,
-    qr,
-    safe_scale,
-    scaled_back,
-    svd,
-    to_numpy,
-)
+from tnkit.arrays import Array, adjoint, device, eps, is_complex, like, movers, namespace, to_numpy
 from tnkit.checking import checked, random_generator, shown
 from tnkit.derivatives import needs_gradient
 from tnkit.errors import ArgumentError, ArgumentTypeError, IndexNameError
+from tnkit.factorisation import eigh, qr, safe_scale, scaled_back, svd
 from tnkit.index import check_name, fresh_name
 from tnkit.tensor import Tensor
 from tnkit.truncation import EXACT, Truncation

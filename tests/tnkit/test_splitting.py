@@ -221,11 +221,11 @@ def test_a_slower_driver_steps_in(monkeypatch: pytest.MonkeyPatch) -> None:
         raise np.linalg.LinAlgError("SVD did not converge")
 
     tensor = Tensor(random((5, 4), 2), ["a", "b"])
-    monkeypatch.setattr(tnkit.arrays, "_svd_direct", fail)
+    monkeypatch.setattr(tnkit.factorisation, "_svd_direct", fail)
     monkeypatch.setattr(tnkit.arrays.numpy_namespace.linalg, "svd", fail)
     found = split(tensor, ["a"])
     assert (found.left @ found.right).allclose(tensor, rtol=1e-12)
-    monkeypatch.setattr(tnkit.arrays, "_svd_gesvd", fail)
+    monkeypatch.setattr(tnkit.factorisation, "_svd_gesvd", fail)
     with pytest.raises(tnkit.ConvergenceError, match="method='qr'"):
         split(tensor, ["a"])
 
@@ -294,13 +294,13 @@ def test_gradients_of_factors_match_finite_differences(cplx: bool) -> None:
         assert torch.autograd.gradcheck(keep_two, leaf)
 
         def factors(a: Any) -> Any:
-            q, r = tnkit.arrays.qr(a)
+            q, r = tnkit.factorisation.qr(a)
             return torch.sum((q @ q.mH)[0].abs() ** 2) + torch.sum(r.abs() ** 4)
 
         assert torch.autograd.gradcheck(factors, leaf)
 
         def spectrum(a: Any) -> Any:
-            values, vectors = tnkit.arrays.eigh(a @ a.mH)
+            values, vectors = tnkit.factorisation.eigh(a @ a.mH)
             top = vectors[:, -1:]
             return values[-1] ** 2 + torch.sum((top @ top.mH)[0].abs() ** 2)
 
@@ -310,7 +310,7 @@ def test_gradients_of_factors_match_finite_differences(cplx: bool) -> None:
 def test_gradient_of_degenerate_eigenvalues() -> None:
     torch = pytest.importorskip("torch")
     leaf = torch.eye(4, dtype=torch.float64, requires_grad=True)
-    values, vectors = tnkit.arrays.eigh(leaf)
+    values, vectors = tnkit.factorisation.eigh(leaf)
     again = torch.sum((vectors * values) @ vectors.mH * torch.ones(4, 4))
     (gradient,) = torch.autograd.grad(again + torch.sum(values), leaf)
     assert torch.isfinite(gradient).all()

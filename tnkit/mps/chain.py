@@ -20,11 +20,11 @@ from tnkit.arrays import (
     promote,
     rescale,
     reshape,
-    svd,
     to_numpy,
 )
 from tnkit.checking import checked
 from tnkit.errors import ArgumentError, IndexNameError, SizeError
+from tnkit.factorisation import svd
 from tnkit.mps.compression import error_from
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.operator import MPO

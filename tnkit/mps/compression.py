@@ -11,18 +11,17 @@ import numpy as np
 from tnkit.arrays import (
     Array,
     adjoint,
-    eigh,
     eps,
     is_complex,
     like,
     namespace,
-    qr,
     rescale,
     reshape,
     to_numpy,
 )
 from tnkit.checking import checked, random_generator
 from tnkit.errors import ArgumentError
+from tnkit.factorisation import eigh, qr
 from tnkit.mps.arithmetic import chain_of, like_chain
 from tnkit.mps.environments import extend_left_overlap
 from tnkit.mps.fit import FitTarget, fit

@@ -12,16 +12,15 @@ from tnkit.arrays import (
     Array,
     device,
     dtype_name,
-    eigh,
     is_complex,
     namespace,
     rescale,
     reshape,
-    svd,
     to_numpy,
 )
 from tnkit.checking import check_memory, checked
 from tnkit.errors import ArgumentError
+from tnkit.factorisation import eigh, svd
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.sites import find_sites
 from tnkit.mps.state import MPS

@@ -15,20 +15,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tnkit.arrays import (
-    Array,
-    adjoint,
-    device,
-    eps,
-    frobenius,
-    namespace,
-    qr,
-    reshape,
-    svd,
-    to_numpy,
-)
+from tnkit.arrays import Array, adjoint, device, eps, frobenius, namespace, reshape, to_numpy
 from tnkit.checking import checked, shown
 from tnkit.errors import ArgumentError, ArgumentTypeError, NonFiniteError, SizeError
+from tnkit.factorisation import qr, svd
 from tnkit.mps.gauge import canonicalize
 from tnkit.mps.sites import check_length
 from tnkit.mps.state import MPS, Gauge
