@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from records import HERE, IMAGES, RESULTS, write_record
+from records import IMAGES, RESULTS, ROOT, write_record
 from run import machine_of, read_rows
 from sets import Split, load_set
 from sklearn.neural_network import BernoulliRBM
@@ -29,10 +29,10 @@ from born_machine import BornMachine
 from born_machine.baselines import Forest, chow_liu, independent
 from born_machine.completion import conditional_marginals
 from born_machine.data import shifted_images
+from born_machine.likelihood import standard_error
 from born_machine.plots import sample_strip, save_figure
 
 ROW = "digits-1000-mixture-shifts"
-ROOT = HERE.parents[1]
 PICTURE = IMAGES / "completion.png"
 SHAPE = (28, 28)
 RBM_GRID = (  # as many updates in all: shifts make five images of one
@@ -222,10 +222,14 @@ def fitted_boltzmann(
 def trained(data: Split, seed: int) -> BornMachine:
     """Return the machine of the row, from runs/ where it is there."""
     path = ROOT / "runs" / f"completion-seed{seed}.npz"
-    if path.exists():
-        return BornMachine.load(path)
     settings = read_rows()[ROW]["settings"] | {"average_shifts": 0}  # five times as fast
-    machine = machine_of(settings, data, seed).fit(data.train)
+    machine = machine_of(settings, data, seed)
+    if path.exists():
+        loaded = BornMachine.load(path)
+        if loaded.get_params() != machine.get_params():
+            raise SystemExit(f"{path} was made with other settings; remove it to start anew")
+        return loaded
+    machine.fit(data.train)
     path.parent.mkdir(exist_ok=True)
     machine.save(path)
     return machine
@@ -233,8 +237,7 @@ def trained(data: Split, seed: int) -> BornMachine:
 
 def figure_of(values: Floats) -> dict[str, float]:
     """Return the mean over samples and its standard error."""
-    error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return {"mean": round(float(values.mean()), 5), "error": round(error, 5)}
+    return {"mean": round(float(values.mean()), 5), "error": round(standard_error(values), 5)}
 
 
 def main() -> None:
@@ -276,7 +279,7 @@ def main() -> None:
             found[name][measure] = {half: figure_of(values) for half, values in every.items()}
         print(name, {k: v["all"] for k, v in found[name].items() if k != "settings"}, flush=True)
     about = {
-        "command": "python examples/benchmarks/completion.py",
+        "command": f"python examples/benchmarks/completion.py --seed {seed}",
         "seed": seed,
         "samples": {"train": len(training), "validation": len(held_out), "test": len(test)},
         "seconds": round(time.perf_counter() - began, 1),

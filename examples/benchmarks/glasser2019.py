@@ -19,16 +19,16 @@ import math
 import time
 from typing import Any
 
-import numpy as np
 from records import IMAGES, RESULTS, write_record
+from sets import GLASSER as SETS
 from sets import load_set
 
 from born_machine import BornMachine
+from born_machine.baselines import empirical_entropy
 from tnkit import atomic_file
 
 FOLDER = RESULTS / "glasser2019"
 PICTURE = IMAGES / "glasser2019.png"
-SETS = ("biofam", "flare", "lymphography", "spect", "tumor", "votes")
 BONDS = (2, 3, 4, 6, 8)
 DTYPES = {"real": "float64", "complex": "complex128"}
 ORDERS = ("given", "chow-liu")
@@ -48,13 +48,6 @@ def main() -> None:
     draw()
 
 
-def floor(samples: np.ndarray[Any, Any]) -> float:
-    """Return the entropy of the set in nats: no model has a lower train NLL."""
-    _, counts = np.unique(samples, axis=0, return_counts=True)
-    shares = counts / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
-
-
 def train_set(name: str, bonds: list[int]) -> None:
     """Train all variants of a set that its JSON lacks, writing it after each."""
     samples = load_set(name).train
@@ -63,12 +56,15 @@ def train_set(name: str, bonds: list[int]) -> None:
         "command": f"python examples/benchmarks/glasser2019.py --set {name}",
         "samples": len(samples),
         "features": samples.shape[1],
-        "floor": round(floor(samples), 5),
+        "floor": round(empirical_entropy(samples), 5),
         "settings": SETTINGS,
     }
     runs: list[dict[str, Any]] = []
     if path.exists():
-        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["settings"] != SETTINGS:
+            raise SystemExit(f"{path} was made with other settings; remove it to start anew")
+        runs = found["runs"]
     known = {(r["bond"], r["state"], r["order"], r["seed"]) for r in runs}
     for bond in bonds:
         for state, dtype in DTYPES.items():
@@ -108,8 +104,8 @@ def draw() -> None:
     panels = figure.subplots(2, 3, sharex=True).ravel()
     for axes, path in zip(panels, paths, strict=False):
         about = json.loads(path.read_text(encoding="utf-8"))
-        for state, color in (("real", "C0"), ("complex", "C3")):
-            for order, line in (("given", "-o"), ("chow-liu", "--s")):
+        for state, color in zip(DTYPES, ("C0", "C3"), strict=True):
+            for order, line in zip(ORDERS, ("-o", "--s"), strict=True):
                 curve = best(about["runs"], state, order)
                 label = f"{state}, {'as given' if order == 'given' else 'Chow-Liu order'}"
                 axes.plot(*zip(*curve.items(), strict=True), line, color=color, ms=4, label=label)

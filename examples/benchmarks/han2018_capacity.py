@@ -6,9 +6,9 @@ is bounded instead of normalised, and a split keeps every direction that `max_bo
 those of singular value zero, so that the gradient can fill them. Another --order, of the pixels or
 learned from the training digits, is a row of its own.
 
-    python examples/benchmarks/han2018_capacity.py DATA --bond 20 --loops 148
-    python examples/benchmarks/han2018_capacity.py DATA --bond 20 --order linkage
-    python examples/benchmarks/han2018_capacity.py DATA --draw
+    python examples/benchmarks/han2018_capacity.py [DATA] --bond 20 --loops 148
+    python examples/benchmarks/han2018_capacity.py --bond 20 --order linkage
+    python examples/benchmarks/han2018_capacity.py --draw
 
 DATA is the folder of han2018_samples.npz and han2018_capacity_curves.csv (the logs that the
 authors publish in github.com/congzlwag/UnsupGenModbyMPS, MNIST/capacity). A stopped run goes on
@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from records import IMAGES, RESULTS, write_record
+from records import IMAGES, RESULTS, ROOT, write_record
+from sets import folder
 from threadpoolctl import threadpool_limits
 
 from born_machine.amplitude import bond_orders
@@ -49,7 +50,6 @@ from tnkit import (
     write_archive,
 )
 
-ROOT = Path(__file__).parents[2]
 FOLDER = RESULTS / "han2018"
 PICTURE = IMAGES / "han2018_capacity.png"
 STATES = ROOT / "runs" / "han2018"
@@ -73,7 +73,7 @@ SEED = 0
 def main() -> None:
     """Train what is asked for, or draw what there is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("data", type=Path, metavar="DATA", nargs="?", default=folder())
     parser.add_argument("--bond", type=int, choices=LOOPS, nargs="*", default=list(LOOPS))
     parser.add_argument("--order", choices=ORDERS, default="raster", help="of the pixels")
     parser.add_argument("--loops", type=int, help="at most this many (as many as theirs)")
@@ -105,6 +105,8 @@ def train(bond: int, order: str, loops: int, data: Path) -> None:
     saved = STATES / f"{run_name(bond, order)}.npz"
     if saved.exists():
         about, arrays = read_archive(saved, KIND)
+        if about["settings"] != settings_of(bond, order):
+            raise SystemExit(f"{saved} was made with other settings; remove it to start anew")
         chain = tuple(arrays[f"site_{k}"] for k in range(len(dims)))
         psi = MPS(chain, tuple(range(len(dims))), Gauge(*about["gauge"]))
         history, scale = about["history"], about["scale"]
@@ -132,7 +134,12 @@ def train(bond: int, order: str, loops: int, data: Path) -> None:
         write_archive(
             saved,
             KIND,
-            {"gauge": [psi.gauge.left, psi.gauge.right], "history": history, "scale": scale},
+            {
+                "gauge": [psi.gauge.left, psi.gauge.right],
+                "history": history,
+                "scale": scale,
+                "settings": settings_of(bond, order),
+            },
             {f"site_{k}": array for k, array in enumerate(psi.arrays)},
         )
         write_results(bond, order, history)
@@ -166,21 +173,26 @@ def record(
     }
 
 
+def settings_of(bond: int, order: str) -> dict[str, Any]:
+    """Return what a run trains with, as JSON holds it."""
+    return {
+        "max_bond": bond,
+        "learning_rate_and_longest_step_by_loop": [list(step) for step in STEPS[bond]],
+        "after_rise": AFTER_RISE,
+        "static": True,
+        "split": SPLITS.get(bond, "gram"),
+        "dtype": "float32",
+        "order": order,
+        "blas_threads": 1,
+    }
+
+
 def write_results(bond: int, order: str, history: list[dict[str, Any]]) -> None:
     """Write the log with everything needed to repeat it."""
-    command = f"python examples/benchmarks/han2018_capacity.py DATA --bond {bond}"
+    command = f"python examples/benchmarks/han2018_capacity.py --bond {bond}"
     about = {
         "command": command + (f" --order {order}" if order != "raster" else ""),
-        "settings": {
-            "max_bond": bond,
-            "learning_rate_and_longest_step_by_loop": STEPS[bond],
-            "after_rise": AFTER_RISE,
-            "static": True,
-            "split": SPLITS.get(bond, "gram"),
-            "dtype": "float32",
-            "order": order,
-            "blas_threads": 1,
-        },
+        "settings": settings_of(bond, order),
         "seed": SEED,
         "history": history,
     }
@@ -216,7 +228,7 @@ def draw(data: Path) -> None:
     both.set_ylim(20, 130)
     both.legend(fontsize=9)
     difference.set_title("ours less theirs (grey: 0.2)", fontsize=11)
-    difference.set_ylim(-2.0, 0.5)
+    difference.set_ylim(-2.0, 1.3)
     test.set_title("our test NLL, 1,000 other digits", fontsize=11)
     for axes in (both, difference, test):
         axes.set_xscale("log")

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tnkit import atomic_file
 
-__all__ = ["HERE", "IMAGES", "RESULTS", "write_record"]
+__all__ = ["HERE", "IMAGES", "RESULTS", "ROOT", "write_record"]
 
 HERE = Path(__file__).parent
-DOCS = HERE.parents[1] / "docs"
-RESULTS = DOCS / "results"
-IMAGES = DOCS / "images"
-PACKAGES = ("tnkit", "tnkit-born-machine", "numpy", "scikit-learn")
+ROOT = HERE.parents[1]
+RESULTS = ROOT / "docs" / "results"
+IMAGES = ROOT / "docs" / "images"
+PACKAGES = ("tnkit", "tnkit-born-machine", "numpy", "torch", "scikit-learn")
 
 
 def write_record(path: Path, about: dict[str, Any]) -> None:
-    """Write `about` with the versions of packages and Python; all of it or nothing."""
-    versions = {name: version(name) for name in PACKAGES}
-    about = about | {"versions": versions, "python": platform.python_version()}
+    """Write `about` with the code, versions and machine it was made with; all of it or nothing."""
+    about = about | {
+        "commit": commit(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
-        file.write(json.dumps(about, indent=1).encode())
+        file.write(json.dumps(about, indent=1, allow_nan=False).encode())
+
+
+def commit() -> str | None:
+    """Return the commit of the code, "-dirty" where files differ from it; None outside a clone."""
+    try:
+        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

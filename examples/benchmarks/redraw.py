@@ -84,9 +84,10 @@ def fit_neighbourhoods(
 
 @dataclass(frozen=True, eq=False)
 class Redrawn:
-    """Draw pixels anew, each with chance `share`, then do what `then` does to the images.
+    """Draw lattices of pixels anew, each with chance `share`, then do what `then` does.
 
-    A pixel in the midst of blank ones stays as it is: little to gain, and most pixels of a digit.
+    Images take their lattices by 500 together. A pixel in the midst of blank ones stays as it is:
+    little to gain, and most pixels of a digit.
 
     A hook (samples, rng) -> samples, both (sample, pixel).
     """

@@ -11,7 +11,6 @@ also docs/images/ROW.png, images of the test set beside as many that the model d
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 import tomllib
 from pathlib import Path
@@ -26,13 +25,13 @@ from born_machine import BornMachine
 from born_machine.augment import ImageShifts
 from born_machine.checkpoint import load_checkpoint, record_to_json, save_checkpoint
 from born_machine.fitting import chains_of
+from born_machine.likelihood import standard_error
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.protocol import Model
 from born_machine.plots import sample_sheet, save_figure
 
 PARTS = ("train", "validation", "test")
 DRAWN = 50  # digits in a picture, beside as many of the test set
-AFTERWARDS = ("average_shifts", "mixture_weights")  # settings that no sweep depends on
 MOST = 10_000  # training samples that are scored at the end, the first of them
 
 
@@ -77,10 +76,11 @@ def machine_of(settings: dict[str, Any], data: Split, seed: int) -> BornMachine:
 def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
     """Train and score a row, draw from it if asked for; return what its JSON holds."""
     row = read_rows()[name]
-    training = {k: v for k, v in row["settings"].items() if k not in AFTERWARDS}
+    training = {k: v for k, v in row["settings"].items() if k != "average_shifts"}  # comes after
     data = load_set(row["data"])
     if picture and data.image_shape is None:
         raise SystemExit(f"--picture needs a set of images, {row['data']} holds none")
+    began = time.perf_counter()
     machine = machine_of(row["settings"], data, seed)
     checkpoint = RESULTS / f".{name}-seed{seed}.checkpoint.npz"
     resume, before = None, 0.0
@@ -89,7 +89,6 @@ def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
         if about["settings"] != training:
             raise SystemExit(f"{checkpoint} was made with other settings; remove it to start anew")
         before = about["seconds"]
-    began = time.perf_counter()
 
     def keep(state: Any) -> None:
         seconds = before + time.perf_counter() - began
@@ -125,10 +124,10 @@ def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
         "order": machine.order_name_,
         "nll": nll,
         **unmoved,
+        "weights": list(getattr(machine.model_, "weights", ())),
         "seconds": round(seconds, 1),
         "sweeps": len(machine.history_) - 1,
         "best_sweep": machine.best_sweep_,
-        "machine": f"{platform.machine()}, one thread" if _single() else platform.machine(),
         "history": [record_to_json(record) for record in machine.history_],
     }
     write_record(RESULTS / f"{name}-seed{seed}.json", found)
@@ -145,20 +144,18 @@ def draw(model: Model, data: Split, seed: int, path: Path) -> None:
 
 
 def scored(model: Model, parts: dict[str, Any]) -> dict[str, Any]:
-    """Return the NLL of each part there is, with its standard error."""
+    """Return the NLL of each part there is, with its standard error; None where it is infinite."""
     nll = {}
     for part, samples in parts.items():
         if samples is not None:
             scores = -model.log_likelihood(samples)
-            error = float(scores.std(ddof=1) / np.sqrt(len(scores)))
-            nll[part] = {"nll": float(scores.mean()), "error": error, "samples": len(scores)}
+            nll[part] = {"nll": None, "error": None, "samples": len(scores)}
+            impossible = int(np.isinf(scores).sum())
+            if impossible:
+                nll[part]["impossible"] = impossible
+            else:
+                nll[part] |= {"nll": float(scores.mean()), "error": standard_error(scores)}
     return nll
-
-
-def _single() -> bool:
-    import os
-
-    return os.environ.get("OMP_NUM_THREADS") == "1"
 
 
 def main() -> None:
@@ -180,7 +177,10 @@ def main() -> None:
     for name in options.row:
         found = run_row(name, options.seed, options.picture)
         for part, value in found["nll"].items():
-            print(f"{name} {part}: {value['nll']:.3f} +- {value['error']:.3f} nats a sample")
+            told = f"impossible for {value.get('impossible')}"
+            if value["nll"] is not None:
+                told = f"{value['nll']:.3f} +- {value['error']:.3f} nats a sample"
+            print(f"{name} {part}: {told}")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Split", "load_set"]
+__all__ = ["GLASSER", "Split", "folder", "load_set"]
 
 DEBD = ("nltcs", "msnbc", "kdd", "plants", "baudio", "bnetflix", "accidents", "dna")
 GLASSER = ("biofam", "flare", "lymphography", "spect", "tumor", "votes")
-SETS = ("static-mnist", "han-1000", "digits-1000", *DEBD, *GLASSER)
+SETS = ("static-mnist", "digits-1000", *DEBD, *GLASSER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,18 +40,15 @@ def load_set(name: str) -> Split:
     """Return a set by name; FileNotFoundError says where it was looked for.
 
     static-mnist: 50,000 / 10,000 / 10,000 binarised digits (Larochelle and Salakhutdinov).
-    han-1000: the 1,000 training and 1,000 test images of Han et al. digits-1000: the first 1,000
-    MNIST training images above 127, tested on the next 1,000. The density-estimation sets of
-    Lowd and Davis (2010) and Van Haaren and Davis (2012), and the training sets of Glasser et al.
-    (2019), by their names.
+    digits-1000: the first 1,000 MNIST training images above 127, tested on the next 1,000. The
+    density-estimation sets of Lowd and Davis (2010) and Van Haaren and Davis (2012), and the
+    training sets of Glasser et al. (2019), by their names. Where they come from and how the files
+    hold them: README.md beside this file.
     """
     if name == "static-mnist":
         with np.load(folder() / "binarized_mnist_static.npz") as z:
             parts = [_bits(z[part], 784) for part in ("train", "valid", "test")]
         return Split(*parts, (28, 28))
-    if name == "han-1000":
-        with np.load(folder() / "han2018_samples.npz") as z:
-            return Split(_bits(z["cap_train"], 784), None, _bits(z["cap_test"], 784), (28, 28))
     if name == "digits-1000":
         with np.load(folder() / "mnist.npz") as z:
             images = (z["x_train"][:2000] > 127).reshape(-1, 784).astype(np.uint8)

@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from ablation import ADDED, LAST, RECIPE, VARIANTS
 from glasser2019 import DTYPES, ORDERS, best
-from records import HERE, IMAGES, RESULTS
+from records import HERE, IMAGES, RESULTS, ROOT
 
 from tnkit import atomic_file
 
@@ -24,14 +24,20 @@ CURVE = IMAGES / "static-mnist-bond.png"
 ONE_MPS = "static-mnist-bond-"  # rows that differ in their bond alone
 HEAD = """# Test NLL beside published figures
 
-Nats a sample, lower is better. The error after ± is the standard error over the samples. Where a
-row was trained with several seeds the figure is their mean, and the spread is the standard
-deviation over the seeds. Every choice was made on validation samples, the test set was scored
-once, at the end; where a table holds anything else it says so. A train figure may be of the first
-10,000 samples only, as its JSON says, and weights that are fitted (mixture_weights) are fitted to
-the validation samples, whose figure is then a little too low. Settings and histories are in
-`docs/results`; `python examples/benchmarks/run.py ROW --seed SEED` repeats a row, `tables.py` this
-page.
+Nats a sample, lower is better.
+
+- The error after ± is the standard error over the samples. Where a row was trained with several
+  seeds the figure is their mean, and the spread is the standard deviation over the seeds; it may be
+  larger than the error.
+- Every choice was made on validation samples, and the test set was scored once, at the end. Where a
+  set has no such samples, or a table holds anything else, it says so.
+- A train figure may be of the first 10,000 samples only, as its JSON says. Weights that are fitted
+  (mixture_weights) are fitted to the validation samples, whose figure is then a little too low.
+- Minutes are wall time on a machine that other runs shared, no benchmark.
+
+Settings and histories are in `docs/results`. `python examples/benchmarks/run.py ROW --seed SEED`
+repeats a row, `tables.py` this page; where the data come from:
+[examples/benchmarks](../examples/benchmarks/README.md).
 """
 
 
@@ -67,17 +73,14 @@ def in_words(settings: dict[str, Any]) -> str:
     """Return the settings of a row in one cell."""
     words = []
     for name, value in settings.items():
-        if isinstance(value, list):
-            value = f"{as_number(value[0])} to {as_number(value[-1])}"
+        if isinstance(value, list) and isinstance(value[0], list):  # knots: (sweep, number)
+            value = ", ".join(f"{number:.3g} at sweep {sweep}" for sweep, number in value)
+        elif isinstance(value, list):
+            value = f"{value[0]:g} to {value[-1]:g}"
         elif isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         words.append(f"{name} {value}")
     return "; ".join(words)
-
-
-def as_number(value: Any) -> str:
-    """Return an entry of a schedule, a number or (sweep, number)."""
-    return f"{value[1]:g} (sweep {value[0]})" if isinstance(value, list) else f"{value:g}"
 
 
 def by_row(rows: dict[str, list[dict[str, Any]]], published: dict[str, float]) -> list[str]:
@@ -96,7 +99,7 @@ def by_row(rows: dict[str, list[dict[str, Any]]], published: dict[str, float]) -
             lines.append(f"| {name}, {how} | {test} | | {validation} | {train} | | |")
     lines += [f"| {name} | {value} | | | | | |" for name, value in sorted_by_value(published)]
     for name in rows:
-        if (CURVE.parent / f"{name}.png").exists():
+        if (IMAGES / f"{name}.png").exists():
             lines += ["", f"Drawn by `{name}`:", "", f"![digits](images/{name}.png)"]
     return lines
 
@@ -108,19 +111,19 @@ def sorted_by_value(published: dict[str, float]) -> list[tuple[str, float]]:
 
 def by_bond(rows: dict[str, list[dict[str, Any]]], published: dict[str, float]) -> list[str]:
     """Draw test NLL by bond of the rows `ONE_MPS`; return the lines that show the picture."""
-    found = [one for name, (one, *_) in rows.items() if name.startswith(ONE_MPS)]
+    found = [seeded for name, seeded in rows.items() if name.startswith(ONE_MPS)]
     if len(found) < 2:
         return []
-    found.sort(key=lambda one: one["settings"]["max_bond"])
+    found.sort(key=lambda seeded: seeded[0]["settings"]["max_bond"])
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    bonds = [one["settings"]["max_bond"] for one in found]
+    bonds = [seeded[0]["settings"]["max_bond"] for seeded in found]
     for key, label in (("nll_unmoved", "one MPS"), ("nll", "averaged over five shifts")):
         for part, style in (("test", "o-"), ("train", "o:")):
-            values = [one[key][part] for one in found]
+            values = [[one[key][part] for one in seeded] for seeded in found]
             axes.errorbar(
                 bonds,
-                [value["nll"] for value in values],
-                [value["error"] for value in values],
+                [mean(value["nll"] for value in seeded) for seeded in values],
+                [mean(value["error"] for value in seeded) for seeded in values],
                 fmt=style,
                 color="C0" if key == "nll_unmoved" else "C1",
                 label=f"{label}, {part}",
@@ -139,8 +142,7 @@ def by_bond(rows: dict[str, list[dict[str, Any]]], published: dict[str, float]) 
         figure.savefig(file, format="png", dpi=130)
     plt.close(figure)
     return [
-        f"The rows `{ONE_MPS}*` differ in their bond alone; one seed each, bars of one standard "
-        "error:",
+        f"The rows `{ONE_MPS}*` differ in their bond alone; bars of one standard error:",
         "",
         f"![NLL by bond](images/{CURVE.name})",
         "",
@@ -156,18 +158,18 @@ def by_set(
         f"| | ours, test | seeds | {' | '.join(others)} | validation | best sweep | minutes |",
         "|---" * (len(others) + 6) + "|",
     ]
-    drawn = [name for name in others if name != "HCLT circuits"]
+    drawn = [name for name in others if name != "HCLT"]
     names, gaps = [], {name: [] for name in ("ours", *drawn)}
     for results in rows.values():
         name = results[0]["data"]
         figures = published[name]
-        cells = [name, f"**{shown(results, 'test')}**", spread(results)]
-        cells += [f"{figures[other]:.3f}" for other in others]
-        best = ", ".join(str(found["best_sweep"]) for found in results)
-        cells += [shown(results, "validation"), f"{best} of {results[0]['sweeps']}"]
+        cells = [name, shown(results, "test"), spread(results)]
+        cells += [f"{figures[other]:g}" for other in others]
+        kept = ", ".join(str(found["best_sweep"]) for found in results)
+        cells += [shown(results, "validation"), f"{kept} of {results[0]['sweeps']}"]
         lines.append(f"| {' | '.join(cells)} | {minutes(results)} |")
         names.append(name)
-        least = figures["HCLT circuits"]
+        least = figures["HCLT"]
         gaps["ours"].append(mean(found["nll"]["test"]["nll"] for found in results) - least)
         for other in drawn:
             gaps[other].append(figures[other] - least)
@@ -181,8 +183,15 @@ def by_set(
     axes.set_yscale("symlog", linthresh=1.0)
     axes.set_ylabel("test NLL minus that of HCLT (nats)")
     axes.legend(fontsize="small")
-    figure.savefig(PICTURE, dpi=120)
-    return [*lines, "", f"![gaps to the best circuit](images/{PICTURE.name})"]
+    with atomic_file(PICTURE) as file:
+        figure.savefig(file, format="png", dpi=120)
+    plt.close(figure)
+    told = (
+        "HCLT: regularised hidden Chow-Liu tree circuits, the mean of five runs, by their authors. "
+        "Born MPS, MPS-LSF (the best of several, chosen how is not said) and EiNet (to a decimal): "
+        "by ptn. Sources: `published.toml`."
+    )
+    return [*lines, "", told, "", f"![gaps to HCLT](images/{PICTURE.name})"]
 
 
 def ablation() -> list[str]:
@@ -196,8 +205,10 @@ def ablation() -> list[str]:
         "",
         "NLL with one thing changed, less that of the recipe, at equal sweeps: validation, in",
         "brackets test. Positive: the change costs. The mean over seeds ± the standard deviation",
-        "of the difference over seeds where there are several. Only validation decides; the first",
-        "line holds the recipe's own NLL. `python examples/benchmarks/ablation.py` repeats it.",
+        "of the difference over seeds where there are several; a figure without ± is of one seed.",
+        "Only validation decides; the first line holds the recipe's own NLL.",
+        "`python examples/benchmarks/ablation.py` runs what its JSONs lack; remove them to repeat",
+        "it.",
         "",
         f"| | {' | '.join(sets)} | mean of all |",
         "|---" * (len(sets) + 2) + "|",
@@ -215,7 +226,8 @@ def ablation() -> list[str]:
         cells = [changed(pairs) for pairs in found]
         lines.append(f"| {title} | {' | '.join(cells)} | {mean(means):+.3f} |")
         if variant in ADDED and mean(means) > 0.0:
-            figures = (f"{m:+.3f} {name}" for m, name in zip(means, sets, strict=False))
+            named = [name for name, pairs in zip(sets, found, strict=True) if pairs]
+            figures = (f"{m:+.3f} {name}" for m, name in zip(means, named, strict=True))
             worse.append(f"- {variant}: {', '.join(figures)}")
     if worse:
         lines += ["", "Tried and of no help, by the validation NLL in the mean of the sets:", ""]
@@ -274,8 +286,9 @@ def completion() -> list[str]:
         f"missing; seed {about['seed']}. The Born machine is that of the row "
         f"`{about['models']['Born machine']['settings']['row']}`, not averaged over shifts; for "
         "the others",
-        "shifted images or not, smoothing, size and learning rate were chosen on the same",
-        "held-out digits. Share of the missing pixels guessed wrong when each takes its likelier",
+        "shifted images or not, nearest neighbour's chance of a wrong pixel, the RBM's size and",
+        "learning rate were chosen on the same held-out digits. Share of the missing pixels",
+        "guessed wrong when each takes its likelier",
         "value given the known half, in brackets when all are drawn; and -ln p(missing | known),",
         "exact, in nats a digit. Nearest neighbour: the training digit closest on the known half,",
         "every pixel of it wrong with one chance. The RBM is sampled with the known half clamped;",
@@ -308,8 +321,9 @@ def capacity(published: dict[str, float]) -> list[str]:
         "the Hilbert curve, or in an order learned from the training digits. They never measured",
         "a test NLL; ours is of 1,000 other digits. This set has no validation part: the lowest",
         "test NLL over the loops is therefore chosen on the test set, a bound on what stopping",
-        "early could give and no result.",
-        "`python examples/benchmarks/han2018_capacity.py DATA` repeats it.",
+        "early could give and no result. The longest steps of bonds 100 and 200 were chosen on the",
+        "train NLL at bond 100, the quantity shown.",
+        "`python examples/benchmarks/han2018_capacity.py --bond BOND --order ORDER` repeats a line; the picture shows the raster order.",
         "",
         "| bond | order | loops | train, ours | train, theirs | less theirs | test, last loop "
         "| lowest test (chosen on it) | minutes |",
@@ -353,7 +367,8 @@ def expressivity(published: dict[str, dict[str, float]]) -> list[str]:
         "",
         "Train NLL by bond, all samples in training, no test set, as there: the best of",
         f"{len(starts)} random starts, features as given / in Chow-Liu order. The floor is the",
-        "entropy of the set. `python examples/benchmarks/glasser2019.py` repeats it.",
+        "entropy of the set. `python examples/benchmarks/glasser2019.py` runs what its JSONs lack;",
+        "remove them to repeat it.",
         "",
         f"| | floor | state | {' | '.join(f'bond {bond}' for bond in bonds)} |",
         "|---" * (len(bonds) + 3) + "|",
@@ -368,7 +383,7 @@ def expressivity(published: dict[str, dict[str, float]]) -> list[str]:
             lines.append(f"| {name} | {about['floor']:.3f} | {state} | {' | '.join(cells)} |")
     for name, figures in published.items():
         told = "; ".join(f"{what} {value:.3f}" for what, value in figures.items())
-        lines += ["", f"Published for {name}: {told}."]
+        lines += ["", f"Published for {name}, after 30 epochs: {told}. Ours have 60 sweeps."]
     picture = IMAGES / "glasser2019.png"
     if picture.exists():
         lines += ["", f"![train NLL by bond](images/{picture.name})"]
@@ -385,7 +400,7 @@ def tried(about: dict[str, list[str]]) -> list[str]:
     """Return what was tried beyond the rows."""
     lines = [
         "Tried on the way, by the validation NLL of one seed; bond 50, full batches and shifts",
-        "unless it says else. No command repeats these figures.",
+        "unless it says else. No command repeats these figures; histories were not kept.",
         "",
         "Helped:",
         "",
@@ -423,7 +438,7 @@ def main() -> None:
     lines += capacity(published["han2018"]) + expressivity(published["glasser2019"])
     with atomic_file(PAGE) as file:
         file.write("\n".join(lines).rstrip("\n").encode() + b"\n")
-    print(f"wrote {Path(PAGE).relative_to(HERE.parents[1])}")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
