@@ -36,13 +36,14 @@ MOST = 10_000  # training samples that are scored at the end, the first of them
 
 
 def read_rows() -> dict[str, dict[str, Any]]:
-    """Return every row, the defaults of its table filled in."""
+    """Return every row, the defaults of its table, and of the one this is like, filled in."""
     with (HERE / "rows.toml").open("rb") as file:
         tables = tomllib.load(file)
     rows = {}
     for table, about in tables.items():
         for name, row in about["rows"].items():
-            settings = about.get("settings", {}) | row.get("settings", {})
+            base = tables[about["like"]]["settings"] if "like" in about else {}
+            settings = base | about.get("settings", {}) | row.get("settings", {})
             rows[name] = {"table": table, "data": row["data"], "settings": settings}
     return rows
 
