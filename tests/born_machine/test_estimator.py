@@ -123,6 +123,8 @@ BAD_DATA = [
     (GOOD.astype(str), "whole numbers"),
     (np.array([["a", "b"]], dtype=object), "whole numbers"),
     (np.full((2, 2), 1e12), "too large"),
+    (np.array([[0, 2**64 - 1]], np.uint64), "18446744073709551615 is too large"),
+    (np.array([[0, 2**40]], np.uint64), "1099511627776 is too large"),
 ]
 
 

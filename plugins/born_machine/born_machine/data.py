@@ -113,7 +113,7 @@ def check_samples(
         _refuse(
             array != np.floor(array), array, "is not a whole number", "binarise with a threshold"
         )
-    if array.dtype.kind in "if":
+    if array.dtype.kind in "iuf":
         _refuse(array < 0, array, "is negative", "values count from 0 (Negative values in data)")
         _refuse(array > 2**31 - 1, array, "is too large", "values must stay below 2^31")
     largest = int(array.max())
