@@ -125,6 +125,7 @@ BAD_DATA = [
     (np.full((2, 2), 1e12), "too large"),
     (np.array([[0, 2**64 - 1]], np.uint64), "18446744073709551615 is too large"),
     (np.array([[0, 2**40]], np.uint64), "1099511627776 is too large"),
+    (np.array([[0, 0], [1, 2**31 - 1]]), "feature 1 holds the value 2147483647, and at most 65536"),
 ]
 
 

@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given
 
 import tnkit
+from born_machine import ordering
 from born_machine.curves import hilbert, raster, snake
-from born_machine.ordering import mutual_information, path_order, site_order, tree_arrangement
+from born_machine.ordering import (
+    joint_counts,
+    mutual_information,
+    path_order,
+    site_order,
+    tree_arrangement,
+)
 
 sides = st.integers(1, 40)
 
@@ -132,3 +139,14 @@ def test_auto_finds_the_order_of_features_that_are_no_image() -> None:
     assert (np.abs(places[:10] - places[10:]) == 1).all()  # each copy beside its original
     as_given = BornMachine(max_bond=8, random_state=0, sweeps=4, order="given").fit(samples)
     assert machine.score(samples) > as_given.score(samples) + 1.0
+
+
+def test_joint_frequencies_beyond_memory_are_refused_before_they_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    samples = np.array([[0, 999], [1, 0]])
+    monkeypatch.setattr(ordering, "machine_memory", lambda: 4 * 8 * 1002**2 - 1)
+    with pytest.raises(tnkit.MemoryLimitError, match=r"1,002 values.*need 3\.2e\+07 bytes"):
+        joint_counts(samples)
+    monkeypatch.setattr(ordering, "machine_memory", lambda: 4 * 8 * 1002**2)
+    assert joint_counts(samples)[0].shape == (1002, 1002)

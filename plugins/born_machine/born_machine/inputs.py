@@ -56,9 +56,18 @@ def read_samples(
 
 
 def value_counts(levels: int | Sequence[int] | None, samples: Samples) -> tuple[int, ...]:
-    """Return how many values each feature takes: as given, or as found but at least 2."""
+    """Return how many values each feature takes: as given, or as found but at least 2.
+
+    Raises `ArgumentError` for more than 65,536 of them, and where samples hold more than given.
+    """
     found = samples.max(axis=0).astype(int) + 1
     if levels is None:
+        if found.max() > _MOST_LEVELS:
+            feature = int(found.argmax())
+            raise ArgumentError(
+                f"feature {feature} holds the value {found[feature] - 1}, and at most "
+                f"{_MOST_LEVELS} values count from 0; merge values into fewer levels"
+            )
         return tuple(int(d) for d in np.maximum(found, 2))
     dims = as_array(levels)
     if dims.dtype.kind not in "iu" or dims.ndim > 1 or (dims.ndim and len(dims) != len(found)):

@@ -7,6 +7,7 @@ tens of nats over reading row by row, on other data an order by mutual informati
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from born_machine.curves import Order, hilbert, raster, snake
 from born_machine.data import Samples, as_array
-from tnkit import ArgumentError, ArgumentTypeError, SizeError
+from tnkit import ArgumentError, ArgumentTypeError, MemoryLimitError, SizeError
 
 __all__ = [
     "CANDIDATES",
@@ -25,6 +26,7 @@ __all__ = [
     "image_order",
     "joint_counts",
     "linkage_order",
+    "machine_memory",
     "mutual_information",
     "pair_information",
     "path_order",
@@ -35,6 +37,7 @@ __all__ = [
 
 _SMALLEST_CURVE = 12
 _CHUNK = 8192
+_MATRICES = 4  # (value, value) of float64, alive at once in `pair_information`
 
 
 def image_order(image_shape: tuple[int, int]) -> str:
@@ -46,14 +49,27 @@ def image_order(image_shape: tuple[int, int]) -> str:
     return "raster" if min(image_shape) < _SMALLEST_CURVE else "hilbert"
 
 
+def machine_memory() -> int:
+    """Return the bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def joint_counts(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     """Return how often each two values occur together, and where each feature's values begin.
 
     samples: (sample, feature) integers; negative ones (missing) count for nothing. The first is
     (value, value) over the values of all features in turn; the second (feature,). Cost
-    O(samples values^2), memory for 8,192 samples at a time.
+    O(samples values^2), memory O(values^2) and for 8,192 samples at a time: `MemoryLimitError`
+    where what is made of the counts would not fit into this machine.
     """
     levels = samples.max(axis=0, initial=0).astype(int) + 1
+    size, there = _MATRICES * 8 * int(levels.sum()) ** 2, machine_memory()
+    if size > there:
+        raise MemoryLimitError(
+            f"the joint frequencies of {levels.sum():,} values, those of all features together, "
+            f"need {size:.2g} bytes, this machine has {there:.2g}; merge values into fewer levels, "
+            "or say order='given'"
+        )
     starts = np.concatenate(([0], np.cumsum(levels)))
     values = np.concatenate([np.arange(d) for d in levels])
     owner = np.repeat(np.arange(len(levels)), levels)
