@@ -317,6 +317,56 @@ def test_a_runs_settings_repeat_it(run: Path, tmp_path: Path) -> None:
         assert np.array_equal(a, b)
 
 
+def test_score_and_complete_cut_images_as_training_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = np.random.default_rng(0).integers(0, 17, (30, 2, 2))
+    images[0, 0, 0] = 16
+    dark = images[images.max(axis=(1, 2)) < 16][:2] // 2
+    np.save(tmp_path / "all.npy", np.concatenate([images, dark]))
+    np.save(tmp_path / "dark.npy", dark)
+    folder, out = tmp_path / "run", tmp_path / "done.npz"
+    train = ["train", str(tmp_path / "all.npy"), "--test", str(tmp_path / "dark.npy")]
+    assert main([*train, "--sweeps", "1", "--out", str(folder), "--json"]) == 0
+    test = json.loads(capsys.readouterr().out)["nll"]["test"]["mean"]
+    assert tomllib.loads((folder / "settings.toml").read_text())["threshold"] == 8
+    assert main(["score", str(folder), str(tmp_path / "dark.npy"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["nll"] == test
+    machine = BornMachine.load(folder / "model.npz")
+    assert test == pytest.approx(-machine.score(dark.reshape(2, 4) > 8))
+    assert main(["complete", str(folder), str(tmp_path / "dark.npy"), "--out", str(out)]) == 0
+    assert (np.load(out)["samples"][:, :2] == 0).all()
+    np.savez(out, samples=machine.sample(5, random_state=0))  # zeros and ones need no cut
+    assert main(["score", str(folder), str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["nll"] == pytest.approx(
+        -machine.score(np.load(out)["samples"])
+    )
+
+
+def test_gaps_are_trained_on_scored_and_filled_where_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.random.default_rng(0).integers(0, 3, (40, 4)).astype(float)
+    rows[::3, 1] = np.nan
+    np.save(tmp_path / "a.npy", rows)
+    folder, out = tmp_path / "run", tmp_path / "done.npz"
+    arguments = ["train", str(tmp_path / "a.npy"), "--sweeps", "1", "--out", str(folder)]
+    assert main(arguments) == 2
+    assert "NaN" in capsys.readouterr().err
+    test = ["--test-rows", "0:6"]
+    assert main([*arguments, *test, "--missing", "marginalise", "--json"]) == 0
+    test_nll = json.loads(capsys.readouterr().out)["nll"]["test"]["mean"]
+    machine = BornMachine.load(folder / "model.npz")
+    assert test_nll == pytest.approx(-machine.score(rows[:6]))
+    data = [str(folder), str(tmp_path / "a.npy"), "--rows", "0:6"]
+    assert main(["score", *data, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["nll"] == test_nll
+    assert main(["complete", *data, "--out", str(out)]) == 0
+    with np.load(out) as filled:
+        assert not filled["known"][::3, 1].any()
+        assert (filled["samples"] >= 0).all()
+
+
 def test_flags_win_over_the_settings_file(tmp_path: Path) -> None:
     file, folder = tmp_path / "my.toml", tmp_path / "run"
     file.write_text(

@@ -71,6 +71,40 @@ def test_binary_images_are_taken_as_they_are(tmp_path: Path) -> None:
     assert "as they are" in dataset.note
 
 
+def test_the_threshold_of_one_set_cuts_an_image_of_another_the_same(tmp_path: Path) -> None:
+    image = np.array([[[0, 5], [8, 0]]])
+    np.save(tmp_path / "a.npy", np.concatenate([image, 16 * (image > 5)]))
+    np.save(tmp_path / "b.npy", image)
+    first = load_dataset(tmp_path / "a.npy")
+    second = load_dataset(tmp_path / "b.npy", threshold=first.threshold)
+    assert first.threshold == second.threshold == 8
+    assert np.array_equal(second.samples, first.samples[:1])
+
+
+@pytest.mark.parametrize("threshold", [None, "none", 0.5, 8.0])
+def test_zeros_and_ones_stay_whatever_the_threshold(tmp_path: Path, threshold: Any) -> None:
+    patterns = bars_and_stripes(3, 3)
+    np.save(tmp_path / "a.npy", patterns.astype(float))
+    assert np.array_equal(load_dataset(tmp_path / "a.npy", threshold=threshold).samples, patterns)
+
+
+def test_images_keep_their_levels_where_the_threshold_is_none(tmp_path: Path) -> None:
+    images = np.arange(12).reshape(3, 2, 2) % 5
+    np.save(tmp_path / "a.npy", images)
+    dataset = load_dataset(tmp_path / "a.npy", threshold="none")
+    assert np.array_equal(dataset.samples, images.reshape(3, 4))
+    assert dataset.threshold == "none"
+
+
+def test_gaps_stay_gaps_under_a_threshold(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([[[0.2, np.nan], [0.7, -1.0]]]))
+    dataset = load_dataset(tmp_path / "a.npy", missing="marginalise")
+    assert dataset.samples.tolist() == [[0, -1, 1, -1]]
+    assert dataset.threshold == 0.5
+    np.save(tmp_path / "b.npy", np.array([[0, -1, 3]]))
+    assert load_dataset(tmp_path / "b.npy", missing="marginalise").samples.tolist() == [[0, -1, 3]]
+
+
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 3), st.integers(0, 2**32 - 1))
 def test_shifts_move_every_image_by_every_small_vector(
     height: int, width: int, reach: int, seed: int
@@ -133,6 +167,8 @@ def write(path: Path, content: Any) -> Path:
         ("a.npy", np.array([["a"]]), {}, "array of numbers"),
         ("a.npy", np.full((2, 2), np.nan), {}, "NaN or infinite"),
         ("a.npy", np.full((2, 2), np.nan), {"threshold": 0.5}, "NaN or Inf"),
+        ("a.npy", np.full((2, 2), np.inf), {"missing": "marginalise"}, "NaN or infinite"),
+        ("a.npy", np.eye(2), {"threshold": "half"}, "a finite number or 'none', got 'half'"),
         ("a.npy", np.ones((2, 4), int), {"image_shape": (3, 2)}, "not images of 3 x 2"),
         ("a.npy", np.ones((2, 2, 2), int), {"image_shape": (4, 1)}, r"images \(2, 2\), not"),
     ],

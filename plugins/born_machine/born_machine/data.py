@@ -21,11 +21,14 @@ from born_machine.synthetic import bars_and_stripes, ising_samples, parity_sampl
 from tnkit import ArgumentError, ArgumentTypeError, FormatError, SizeError
 
 __all__ = [
+    "AS_THEY_ARE",
     "BUILT_IN",
+    "MISSING",
     "Dataset",
     "Samples",
     "check_samples",
     "load_dataset",
+    "read_samples",
     "shift_reach",
     "shifted_images",
     "take_rows",
@@ -33,6 +36,9 @@ __all__ = [
 
 Samples: TypeAlias = npt.NDArray[np.integer[Any]]
 
+MISSING = ("raise", "marginalise")
+AS_THEY_ARE = "none"
+"""The threshold of values that are not cut."""
 MOST_LEVELS = 64
 """More values than this at one feature are taken for grey levels that want a threshold."""
 
@@ -41,15 +47,18 @@ MOST_LEVELS = 64
 class Dataset:
     """Samples ready for training, and where they come from.
 
-    samples: (sample, feature) integers from 0. image_shape: (height, width) where a sample is an
-    image. note: one sentence on how values became integers. standard_rows: how many leading rows
-    are meant for training (the rest for testing), None where the set has no such split.
+    samples: (sample, feature) integers from 0, -1 where missing. image_shape: (height, width)
+    where a sample is an image. note: one sentence on how values became integers. threshold: what
+    `load_dataset` must be told to make other values of the same kind integers in the same way.
+    standard_rows: how many leading rows are meant for training (the rest for testing), None where
+    the set has no such split.
     """
 
     name: str
     samples: Samples
     image_shape: tuple[int, int] | None
     note: str
+    threshold: float | str
     standard_rows: int | None = None
 
 
@@ -127,6 +136,40 @@ def check_samples(
     return np.ascontiguousarray(array, dtype=np.uint8 if largest < 256 else np.int64)
 
 
+def read_samples(
+    X: Any, missing: str, *, features: int | None = None, dims: tuple[int, ...] | None = None
+) -> Samples:
+    """Return `X` as (sample, feature) integers, -1 where missing; raises as `check_samples`.
+
+    missing: "raise" takes NaN and negative numbers for errors, "marginalise" takes NaN and -1 for
+    gaps.
+    """
+    if missing not in MISSING:
+        raise ArgumentError(f"missing must be one of {', '.join(MISSING)}, got {missing!r}")
+    if missing == "raise" or hasattr(X, "tocsr"):
+        return check_samples(X, features=features, dims=dims)
+    values = as_array(X)
+    if values.dtype.kind == "O":
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError):
+            return check_samples(X, features=features, dims=dims)  # says what is wrong
+    gaps = _gaps(values)
+    if not gaps.any():
+        return check_samples(values, features=features, dims=dims)
+    samples = check_samples(np.where(gaps, 0, values), features=features, dims=dims)
+    signed: Samples = samples.astype(np.int16 if samples.dtype == np.uint8 else np.int64)
+    signed[gaps.reshape(samples.shape)] = -1
+    return signed
+
+
+def _gaps(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    if values.dtype.kind not in "if":
+        return np.zeros(values.shape, dtype=bool)
+    gaps: npt.NDArray[np.bool_] = (values == -1) | np.isnan(values)
+    return gaps
+
+
 def _refuse(bad: npt.NDArray[np.bool_], array: npt.NDArray[Any], what: str, hint: str) -> None:
     if bad.any():
         row, column = map(int, np.argwhere(bad)[0])
@@ -167,8 +210,9 @@ def load_dataset(
     source: str | os.PathLike[str],
     *,
     key: str | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
     image_shape: tuple[int, int] | None = None,
+    missing: str = "raise",
 ) -> Dataset:
     """Load a built-in data set by name, or a `.npy` or `.npz` file, and make it discrete.
 
@@ -178,12 +222,19 @@ def load_dataset(
     "openml:NAME" or "openml:NAME@VERSION", or a path: .npy, .npz, .csv (commas), .amat or .txt
     (blanks), or an idx file of MNIST's (-ubyte, also .gz). key: the array of an npz; not
     needed where there is one only, or one called x_train. threshold: values above it become 1,
-    others 0. Without one, images (three axes) with more than two values are cut at half their
-    range (127 for 8-bit pixels), and flat rows are taken as they are. image_shape: says that flat
-    rows are images. Raises `FormatError`, `ArgumentError`, `SizeError` or OSError.
+    others 0, and a set of zeros and ones stays what it is; "none" takes all values as they are.
+    None goes by the set: flat rows are taken as they are, and images (three axes) with more than
+    two values are cut at half of the largest, rounded down: at 8 for digits of 16 grey levels, at
+    127 for 8-bit pixels if any is above 127, at 0.5 for real numbers up to 1. `Dataset.threshold`
+    is what was taken: hand it in with the next file, whose largest value may be another.
+    image_shape: says that flat rows are images. missing: as for `read_samples`; gaps stay gaps
+    under any threshold. Raises `FormatError`, `ArgumentError`, `SizeError` or OSError.
     """
-    if threshold is not None and not math.isfinite(threshold):
-        raise ArgumentError(f"threshold must be a finite number, got {threshold!r}")
+    number = isinstance(threshold, int | float) and math.isfinite(threshold)
+    if not (number or threshold in (None, AS_THEY_ARE)):
+        raise ArgumentError(
+            f"threshold must be a finite number or {AS_THEY_ARE!r}, got {threshold!r}"
+        )
     name = os.fspath(source)
     if name in BUILT_IN:
         if key is not None:
@@ -197,20 +248,22 @@ def load_dataset(
         values, split = _read_file(Path(name), key), None
     if values.dtype.kind not in "biuf":
         raise FormatError(f"{name}: expected an array of numbers, got dtype {values.dtype}")
+    found: float | str = AS_THEY_ARE
+    gaps = _gaps(values) & (missing != MISSING[0])
+    seen = values[~gaps]
     if values.ndim == 3:
         if image_shape is not None and image_shape != values.shape[1:]:
             raise SizeError(f"{name} holds images {values.shape[1:]}, not {image_shape}")
         image_shape = (values.shape[1], values.shape[2])
-        values = values.reshape(len(values), -1)
-        threshold = _half_range(values) if threshold is None else threshold
-    if threshold is not None:
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        found = _half_range(seen)
+    threshold = found if threshold is None else threshold
+    note = "values taken as they are"
+    if not isinstance(threshold, str) and not ((seen == 0) | (seen == 1)).all():
+        if not np.isfinite(seen).all():
             raise ArgumentError(f"{name}: holds NaN or Inf; remove or fill missing values first")
-        values = (values > threshold).astype(np.uint8)
+        values = np.where(gaps, np.int8(-1), values > threshold)
         note = f"binarised: a value is 1 above {threshold:g}, else 0"
-    else:
-        note = "values taken as they are"
-    samples = check_samples(values)
+    samples = read_samples(values, missing)
     if int(samples.max()) >= MOST_LEVELS:
         raise ArgumentError(
             f"{name}: values reach {int(samples.max())}; pass a threshold to binarise grey levels "
@@ -222,13 +275,14 @@ def load_dataset(
             f"{image_shape[0]} x {image_shape[1]}"
         )
     named = name in BUILT_IN or name.startswith(_OPENML)
-    return Dataset(name if named else Path(name).stem, samples, image_shape, note, split)
+    title = name if named else Path(name).stem
+    return Dataset(title, samples, image_shape, note, threshold, split)
 
 
-def _half_range(values: npt.NDArray[Any]) -> float | None:
+def _half_range(values: npt.NDArray[Any]) -> float | str:
     largest = float(values.max()) if values.size else 0.0
     if values.dtype.kind == "b" or (largest <= 1.0 and values.dtype.kind != "f"):
-        return None
+        return AS_THEY_ARE
     if largest <= 1.0:
         return 0.5
     return 127.0 if values.dtype == np.uint8 and largest > 127 else float(np.floor(largest / 2))

@@ -1,4 +1,4 @@
-"""What a user hands in, checked: samples with gaps, value counts, image shape, seed, device."""
+"""What a user hands in, checked: value counts, image shape, seed, device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from born_machine.data import Samples, as_array, check_samples
+from born_machine.data import MISSING, Samples, as_array, read_samples
 from born_machine.ranks import ALONE, Ranks, cores
 from tnkit import ArgumentError, SizeError, thread_count
 
@@ -22,37 +22,7 @@ __all__ = [
     "what_was_chosen",
 ]
 
-MISSING = ("raise", "marginalise")
 _MOST_LEVELS = 65_536
-
-
-def read_samples(
-    X: Any, missing: str, *, features: int | None = None, dims: tuple[int, ...] | None = None
-) -> Samples:
-    """Return `X` as (sample, feature) integers, -1 where missing; raises as `check_samples`.
-
-    missing: "raise" takes NaN and negative numbers for errors, "marginalise" takes NaN and -1 for
-    gaps.
-    """
-    if missing not in MISSING:
-        raise ArgumentError(f"missing must be one of {', '.join(MISSING)}, got {missing!r}")
-    if missing == "raise" or hasattr(X, "tocsr"):
-        return check_samples(X, features=features, dims=dims)
-    values = as_array(X)
-    if values.dtype.kind == "O":
-        try:
-            values = values.astype(np.float64)
-        except (TypeError, ValueError):
-            return check_samples(X, features=features, dims=dims)  # says what is wrong
-    if values.dtype.kind not in "if":
-        return check_samples(values, features=features, dims=dims)
-    gaps = (values == -1) | np.isnan(values)
-    samples = check_samples(np.where(gaps, 0, values), features=features, dims=dims)
-    if not gaps.any():
-        return samples
-    signed: Samples = samples.astype(np.int16 if samples.dtype == np.uint8 else np.int64)
-    signed[gaps.reshape(samples.shape)] = -1
-    return signed
 
 
 def value_counts(levels: int | Sequence[int] | None, samples: Samples) -> tuple[int, ...]:

@@ -10,9 +10,8 @@ from typing import Any, NoReturn
 
 from born_machine import BornMachine
 from born_machine.config import read_settings
-from born_machine.data import BUILT_IN
+from born_machine.data import AS_THEY_ARE, BUILT_IN, MISSING
 from born_machine.estimator import AUGMENT
-from born_machine.inputs import MISSING
 from born_machine.mixing import WEIGHTS
 from born_machine.ordering import ORDERS
 from born_machine.run import MADE_WITH, SOURCE
@@ -147,9 +146,10 @@ def _add_data(parser: argparse.ArgumentParser, *, what: str, optional: bool = Fa
     parser.add_argument("--rows", default="", metavar="A:B", help="rows to use (all)")
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=_threshold,
         metavar="T",
-        help="values above T become 1, others 0 (images: half their range, 127 for 8 bits)",
+        help="values above T become 1, others 0; none: as they are (by default as in training, "
+        "there images at half of their largest value and flat rows as they are)",
     )
     parser.add_argument(
         "--image-shape", type=_shape, metavar="HxW", help="flat rows are images of this shape"
@@ -225,7 +225,7 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     add("tf32", _truth, "let CUDA round float32 products to 10 bits", metavar="TRUE")
     add("memory_limit", _bytes, "bytes that sweeps may hold, such as 4e9; half of all", metavar="B")
     add("scored", int, "training samples scored after a sweep; all", metavar="N")
-    add("missing", str, "NaN and -1", choices=MISSING)
+    add("missing", str, "take NaN and -1 for gaps, or refuse them", choices=MISSING)
     add("validation_fraction", _fraction, "share held out", metavar="F")
     add("levels", int, "values a feature takes, if more than the data shows", metavar="D")
     add("device", str, "auto, cpu, cuda or cuda:N", metavar="DEV")
@@ -256,6 +256,15 @@ def _shape(text: str) -> tuple[int, int]:
     if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
         raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 28x28, got {text!r}")
     return int(height), int(width)
+
+
+def _threshold(text: str) -> float | str:
+    try:
+        return text if text == AS_THEY_ARE else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a number or {AS_THEY_ARE}, got {text!r}"
+        ) from None
 
 
 def _bytes(text: str) -> int:

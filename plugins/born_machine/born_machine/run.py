@@ -9,7 +9,7 @@ import math
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,19 +64,24 @@ _STRIP = 10  # samples drawn at a moment of training
 class DataSource:
     """Where samples come from, as written into a run: enough to load them again.
 
-    rows: "A:B" of the file or built-in set; empty for all.
+    threshold: as `load_dataset` takes it; None, where it goes by the values, in none that a run
+    has written. rows: "A:B" of the file or built-in set; empty for all.
     """
 
     source: str
     key: str | None = None
-    threshold: float | None = None
+    threshold: float | str | None = None
     image_shape: tuple[int, int] | None = None
     rows: str = ""
 
-    def load(self) -> Dataset:
+    def load(self, missing: str = "raise") -> Dataset:
         """Return the data set; raises what `load_dataset` raises."""
         dataset = load_dataset(
-            self.source, key=self.key, threshold=self.threshold, image_shape=self.image_shape
+            self.source,
+            key=self.key,
+            threshold=self.threshold,
+            image_shape=self.image_shape,
+            missing=missing,
         )
         return take_rows(dataset, parse_rows(self.rows)) if self.rows else dataset
 
@@ -113,7 +118,8 @@ def start_run(
     """Train in a new folder and return the figures it reached, as `measure` gives them.
 
     Data, parameters and folder are checked before training starts; a folder that holds a run is
-    refused unless `overwrite`. A checkpoint is written after every sweep. ranks: the processes
+    refused unless `overwrite`. The threshold found for the training samples is kept with the run,
+    and cuts the test samples too. A checkpoint is written after every sweep. ranks: the processes
     that make this call together; process 0 alone reads and writes the folder and returns figures.
     """
 
@@ -126,11 +132,13 @@ def start_run(
                 )
 
     ranks.first(check)
-    dataset, test_set = train.load(), None if test is None else test.load()
+    dataset = train.load(machine.missing)
+    train = replace(train, threshold=dataset.threshold)
+    test_set = _load_test(test, dataset, machine.missing)
     if test is None and dataset.standard_rows is not None:  # the set comes with a split
         cut = dataset.standard_rows
-        train = _with_rows(train, f"0:{cut}")
-        test = _with_rows(train, f"{cut}:{len(dataset.samples)}")
+        test = replace(train, rows=f"{cut}:{len(dataset.samples)}")
+        train = replace(train, rows=f"0:{cut}")
         test_set = take_rows(dataset, slice(cut, None))
         dataset = take_rows(dataset, slice(0, cut))
     machine = machine.set_params(image_shape=dataset.image_shape)
@@ -138,8 +146,11 @@ def start_run(
     return _train(run, dataset, test_set, None, {}, ranks, on_step, on_sweep)
 
 
-def _with_rows(source: DataSource, rows: str) -> DataSource:
-    return DataSource(source.source, source.key, source.threshold, source.image_shape, rows)
+def _load_test(test: DataSource | None, train: Dataset, missing: str) -> Dataset | None:
+    """Return the test set, made integers as the training set was."""
+    if test is None:
+        return None
+    return replace(test, threshold=train.threshold).load(missing)
 
 
 def resume_run(
@@ -160,13 +171,13 @@ def resume_run(
         return open_run(folder), *load_checkpoint(folder / CHECKPOINT)
 
     run, checkpoint, about = ranks.first(find)
-    dataset = run.train.load()
+    dataset = run.train.load(run.machine.missing)
     if about.get("data_sha256") != _fingerprint(dataset.samples):
         raise FormatError(
             f"{run.train.source} no longer holds the samples this run was started with; "
             "restore the file, or start a new run"
         )
-    test_set = None if run.test is None else run.test.load()
+    test_set = _load_test(run.test, dataset, run.machine.missing)
     strip = {int(sweep): np.asarray(drawn) for sweep, drawn in about.get("strip", {}).items()}
     return _train(run, dataset, test_set, checkpoint, strip, ranks, on_step, on_sweep)
 
