@@ -343,6 +343,21 @@ def test_score_and_complete_cut_images_as_training_did(
     )
 
 
+def test_test_values_that_training_never_saw_are_refused_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.random.default_rng(0).integers(0, 3, (20, 3))
+    rows[0] = 2
+    np.save(tmp_path / "train.npy", rows)
+    np.save(tmp_path / "test.npy", np.array([[0, 1, 5]]))
+    folder = tmp_path / "run"
+    data = ["train", str(tmp_path / "train.npy"), "--test", str(tmp_path / "test.npy")]
+    assert main([*data, "--sweeps", "1", "--out", str(folder)]) == 2
+    assert "sample 0, feature 2: 5 is out of range" in capsys.readouterr().err
+    assert not folder.exists()
+    assert main([*data, "--sweeps", "1", "--levels", "6", "--out", str(folder)]) == 0
+
+
 def test_gaps_are_trained_on_scored_and_filled_where_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

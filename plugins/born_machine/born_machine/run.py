@@ -24,7 +24,7 @@ from born_machine.checkpoint import (
     save_checkpoint,
 )
 from born_machine.config import read_settings, settings_text
-from born_machine.data import Dataset, Samples, load_dataset, take_rows
+from born_machine.data import Dataset, Samples, check_samples, load_dataset, take_rows
 from born_machine.estimator import BornMachine
 from born_machine.fitting import chains_of
 from born_machine.inputs import value_counts
@@ -244,11 +244,15 @@ def _train(
             "every machine needs the same file"
         )
 
+    dims = value_counts(run.machine.levels, dataset.samples)
+    if test_set is not None:
+        _check_test(test_set, dims)
+
     def keep(checkpoint: AnyCheckpoint) -> None:
         sweep = len(checkpoint.history) - 1
         state = members_of(checkpoint)[0].state
         if sweep == 0:  # everything has been checked, nothing trained yet
-            _refuse_too_large(value_counts(run.machine.levels, dataset.samples), state)
+            _refuse_too_large(dims, state)
             run.folder.mkdir(parents=True, exist_ok=True)
             # an older run's checkpoint must never meet the new settings
             (run.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -264,11 +268,6 @@ def _train(
         if on_sweep is not None:
             on_sweep(checkpoint)
 
-    if test_set is not None and test_set.samples.shape[1] != dataset.samples.shape[1]:
-        raise ArgumentError(
-            f"the test samples have {test_set.samples.shape[1]} features, "
-            f"the training samples {dataset.samples.shape[1]}"
-        )
     machine = run.machine.fit(
         dataset.samples,
         resume=resume,
@@ -287,6 +286,21 @@ def _train(
     for path in run.folder.glob(".*~"):  # what writes cut short by a kill have left
         path.unlink()
     return figures
+
+
+def _check_test(test_set: Dataset, dims: tuple[int, ...]) -> None:
+    if test_set.samples.shape[1] != len(dims):
+        raise ArgumentError(
+            f"the test samples have {test_set.samples.shape[1]} features, "
+            f"the training samples {len(dims)}"
+        )
+    try:
+        check_samples(np.maximum(test_set.samples, 0), dims=dims)
+    except ArgumentError as error:
+        raise ArgumentError(
+            f"the test samples hold what no training sample does ({error}); allow more values "
+            "with levels, or test on others"
+        ) from None
 
 
 def _refuse_too_large(dims: tuple[int, ...], state: MPS) -> None:
