@@ -187,6 +187,30 @@ def test_a_second_run_never_overwrites_the_first(
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
+def test_an_overwritten_run_leaves_nothing_of_the_first_where_the_second_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    train = ["train", "bars-and-stripes", "--sweeps", "1", "--out", str(folder), "--overwrite"]
+    assert main(train) == 0
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("born_machine.run.measure", fail)
+    assert main([*train, "--seed", "1"]) == 2
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"settings.toml", "model.npz", "checkpoint.npz", "history.csv"}
+
+
+def test_a_run_removes_what_a_killed_write_left_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / ".model.npz.a1b2c3d4~").touch()
+    (tmp_path / ".bashrc~").touch()
+    train = ["train", "bars-and-stripes", "--sweeps", "1", "--out", str(tmp_path)]
+    assert main(train) == 0
+    assert {path.name for path in tmp_path.iterdir()} == FILES | {".bashrc~"}
+
+
 def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     """SIGKILL in mid-training; the resumed model equals that of an undisturbed run."""
     arguments = [

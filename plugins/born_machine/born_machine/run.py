@@ -56,6 +56,9 @@ __all__ = [
 ]
 
 MODEL, CHECKPOINT, SETTINGS, SUMMARY = "model.npz", "checkpoint.npz", "settings.toml", "summary.md"
+HISTORY = "history.csv"
+_PICTURES = ("nll", "data", "generated", "progress", "completed", "chain", "information")
+_OUTPUTS = (CHECKPOINT, MODEL, RESULTS, SUMMARY, HISTORY, *(f"{name}.png" for name in _PICTURES))
 MADE_WITH = "made_with"
 _STRIP = 10  # samples drawn at a moment of training
 
@@ -254,10 +257,9 @@ def _train(
         if sweep == 0:  # everything has been checked, nothing trained yet
             _refuse_too_large(dims, state)
             run.folder.mkdir(parents=True, exist_ok=True)
-            # an older run's checkpoint must never meet the new settings
-            (run.folder / CHECKPOINT).unlink(missing_ok=True)
+            for name in _OUTPUTS:  # an older run's must never meet the new settings
+                (run.folder / name).unlink(missing_ok=True)
             _write_settings(run)
-            (run.folder / MODEL).unlink(missing_ok=True)
         elif sweep & (sweep - 1) == 0:  # sweeps 1, 2, 4, 8, ...: the picture of progress
             strip[sweep] = sample(state, _STRIP, seed=sweep)
         about = {
@@ -283,8 +285,11 @@ def _train(
     rows = {number: drawn[:, site] for number, drawn in strip.items()}
     figures = _report(run, machine, dataset, test_set, rows)
     (run.folder / CHECKPOINT).unlink(missing_ok=True)
-    for path in run.folder.glob(".*~"):  # what writes cut short by a kill have left
-        path.unlink()
+    for name in (SETTINGS, *_OUTPUTS):
+        for path in run.folder.glob(
+            f".{name}.*~"
+        ):  # left by `atomic_file` where a kill cut it short
+            path.unlink()
     return figures
 
 
@@ -331,7 +336,7 @@ def _write_history(folder: Path, history: tuple[SweepRecord, ...]) -> None:
     names = [field.name for field in fields(SweepRecord)]
     writer.writerow(names)
     writer.writerows([getattr(record, name) for name in names] for record in history)
-    with atomic_file(folder / "history.csv") as file:
+    with atomic_file(folder / HISTORY) as file:
         file.write(text.getvalue().encode())
 
 
@@ -363,7 +368,7 @@ def _report(
 _FILES = (
     f"`{MODEL}` (the model)",
     f"`{RESULTS}` (these figures)",
-    "`nll.png` and `history.csv` (NLL and bonds by sweep)",
+    f"`nll.png` and `{HISTORY}` (NLL and bonds by sweep)",
     "`data.png`",
     "`generated.png` (drawn beside real)",
     "`progress.png` (drawn during training)",
