@@ -475,6 +475,12 @@ def test_settings_read_back_as_written(values: dict[str, Any]) -> None:
     assert read == {name: value for name, value in values.items() if value is not None}
 
 
+def test_settings_of_numpys_types_read_back_as_pythons() -> None:
+    values = {"a": np.int64(4), "b": np.float32(0.5), "c": np.arange(2), "d": [np.int64(1)]}
+    read = tomllib.loads(settings_text(values | {"e": np.bool_(True)}, {}))
+    assert read == {"a": 4, "b": 0.5, "c": [0, 1], "d": [1], "e": True}
+
+
 def test_every_command_speaks_json(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

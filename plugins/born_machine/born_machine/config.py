@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tnkit import ArgumentError, FormatError
 
 __all__ = ["read_settings", "settings_text"]
@@ -48,7 +50,7 @@ def read_settings(path: Path, known: Collection[str], *, ignored: str) -> dict[s
 def settings_text(values: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> str:
     """Return TOML of settings, then of tables; what is None is left out.
 
-    values: strings, booleans, numbers, and lists or tuples of them.
+    values: strings, booleans, numbers, and lists or tuples of them; NumPy's as well.
 
     >>> print(settings_text({"data": "digits", "levels": None}, {"made_with": {"numpy": "2"}}))
     data = "digits"
@@ -65,6 +67,8 @@ def settings_text(values: Mapping[str, Any], tables: Mapping[str, Mapping[str, A
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, str):
