@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import os
 import re
@@ -20,10 +22,11 @@ import pytest
 from hypothesis import given
 
 import tnkit
-from born_machine import BornMachine, chow_liu, independent, load_dataset
+from born_machine import BornMachine, bars_and_stripes, chow_liu, independent, load_dataset
 from born_machine.cli import main
 from born_machine.config import settings_text
 from born_machine.inputs import value_counts
+from born_machine.progress import Progress
 
 FILES = {
     "model.npz",
@@ -113,6 +116,47 @@ def test_the_bar_on_a_terminal_tells_sweep_nll_bond_and_time_left(tmp_path: Path
         shown.decode(),
     )
     assert len(bars) > 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"method": "one-site"}, {"method": "all-site", "batch_size": 2}, {"n_machines": 2}],
+    ids=["two-site", "one-site", "all-site", "mixture"],
+)
+def test_the_bar_tells_the_share_of_all_sweeps_on_resume_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("born_machine.progress.time.monotonic", lambda: float(next(ticks)))
+    machine = BornMachine(sweeps=4, patience=0, random_state=0, max_bond=4, **settings)
+    checkpoints: list[Any] = []
+
+    def shares(resume: Any) -> list[int]:
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with Progress(4, False, tmp_path, machines=machine.n_machines) as progress:
+
+            def on_sweep(checkpoint: Any) -> None:
+                checkpoints.append(checkpoint)
+                progress.sweep(checkpoint)
+
+            hooks: dict[str, Any] = {"on_step": progress.step, "on_sweep": on_sweep}
+            machine.fit(bars_and_stripes(2, 3), resume=resume, **hooks)
+        found = [int(share) for share in re.findall(r"(\d+)%", terminal.getvalue())]
+        assert found == sorted(found)
+        assert found[-1] == 100
+        return found
+
+    whole = shares(None)
+    assert {25, 50, 75} < set(whole)
+    assert len({share for share in whole if 50 < share < 75}) > 2
+    assert "all-site" in settings.values() or any(0 < share < 25 for share in whole)
+    assert min(filter(None, shares(checkpoints[2]))) >= 50
 
 
 def test_score_agrees_with_the_estimator(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

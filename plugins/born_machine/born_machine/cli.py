@@ -121,7 +121,8 @@ def _progress(
     about = what_was_chosen(machine.device, size, ranks, starter)
     quiet = options.quiet or ranks.rank > 0
     saved = options.command == "resume" and ranks.rank == 0
-    return Progress(machine.sweeps, quiet, folder, about=about, saved=saved)
+    machines = machine.n_machines
+    return Progress(machine.sweeps, quiet, folder, machines=machines, about=about, saved=saved)
 
 
 def _resume(options: argparse.Namespace) -> int:

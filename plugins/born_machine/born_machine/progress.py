@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from born_machine.checkpoint import AnyCheckpoint, members_of
+from born_machine.checkpoint import AnyCheckpoint
 from tnkit import StepInfo
 
 __all__ = ["Progress"]
@@ -18,21 +18,31 @@ class Progress:
     """A live bar on a terminal, one line a sweep everywhere."""
 
     def __init__(
-        self, sweeps: int, quiet: bool, folder: Path, *, about: str = "", saved: bool = False
+        self,
+        sweeps: int,
+        quiet: bool,
+        folder: Path,
+        *,
+        machines: int = 1,
+        about: str = "",
+        saved: bool = False,
     ) -> None:
-        """about: a line to begin with."""
+        """machines: that each make a sweep in turn. about: a line to begin with."""
         from tqdm import tqdm
 
         self._about = about
 
         self._sweeps = sweeps
+        self._machines = machines
         self._quiet = quiet
         self._folder = folder
         self._saved = saved  # whether there is a checkpoint to go on from
         self._validation = ""
         self._shown = 0.0
+        self._steps = 0  # since the last sweep
+        self._expected = 0  # of a sweep, 0 where not known
         self._bar = tqdm(
-            total=1,
+            total=sweeps,
             disable=quiet or not sys.stderr.isatty(),
             bar_format=_BAR,
             leave=False,
@@ -53,10 +63,17 @@ class Progress:
 
     def step(self, sweep: int, info: StepInfo) -> None:
         self._begin()
-        self._bar.update()
+        if not self._steps + self._expected:  # the first of all: time left goes by those to come
+            self._bar.reset()
+            self._bar.initial = self._bar.n = sweep - 1
+            if not info.rightwards:  # from the last bond there and back
+                self._expected = self._machines * max(2 * info.bond, 1)
+        self._steps += 1
         now = time.monotonic()
         if now - self._shown > 0.5:  # reading the loss waits for the device: not at every bond
             self._shown = now
+            if self._expected:
+                self._bar.n = sweep - 1 + min(self._steps / self._expected, 1.0)
             self._bar.set_description_str(f"sweep {sweep}/{self._sweeps}", refresh=False)
             self._bar.set_postfix_str(
                 f"NLL train {float(info.loss):.2f}{self._validation}, bond {info.kept}"
@@ -66,10 +83,8 @@ class Progress:
         self._begin()
         self._saved = True
         record = checkpoint.history[-1]
-        if record.sweep == 0:
-            members = members_of(checkpoint)
-            moves = len(members) * max(2 * len(members[0].state) - 4, 1)
-            self._bar.reset(total=self._sweeps * moves)
+        self._bar.n = record.sweep
+        self._steps, self._expected = 0, self._steps
         if record.nll_validation is not None:
             self._validation = f", validation {record.nll_validation:.2f}"
         if not self._quiet:
