@@ -180,6 +180,19 @@ def test_sample_writes_samples_that_can_be_scored_again(run: Path) -> None:
     assert sheet.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("command", ["score", "sample"])
+def test_a_model_of_a_device_that_is_not_here_answers_on_another(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    machine = BornMachine.load(run / "model.npz").set_params(device="cuda:99")
+    machine.save(tmp_path / "model.npz")
+    data = ["digits"] if command == "score" else []
+    arguments = [command, str(tmp_path / "model.npz"), *data, "--out", str(tmp_path / "out.npz")]
+    assert main(arguments) == 2
+    assert "device 'cuda:99' is not here" in capsys.readouterr().err
+    assert main([*arguments, "--device", "cpu"]) == 0
+
+
 @pytest.mark.parametrize("erase", ["bottom", "top", "left", "right"])
 def test_complete_redraws_the_erased_half_only(run: Path, erase: str) -> None:
     out = run.parent / "completed.npz"

@@ -144,6 +144,7 @@ def _tell_run(options: argparse.Namespace, folder: Path, figures: dict[str, Any]
 
 def _score(options: argparse.Namespace) -> int:
     machine, dataset = _model_and_data(options)
+    _set_device(machine, options)
     logs = machine.score_samples(dataset.samples)
     impossible = int(np.isneginf(logs).sum())
     nll, error = -float(logs.mean()), standard_error(logs)
@@ -163,11 +164,17 @@ def _score(options: argparse.Namespace) -> int:
     return 0
 
 
+def _set_device(machine: BornMachine, options: argparse.Namespace) -> None:
+    if options.device is not None:
+        machine.set_params(device=options.device)
+
+
 def _sample(options: argparse.Namespace) -> int:
     machine = BornMachine.load(find_model(options.run))
     if options.n < 1:
         raise ArgumentError(f"-n must be at least 1, got {options.n}")
     _check_out(options.out)
+    _set_device(machine, options)
     samples = machine.sample(options.n, random_state=options.seed)
     if options.out.suffix == ".png":
         from born_machine.plots import sample_sheet, save_figure
