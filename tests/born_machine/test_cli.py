@@ -424,6 +424,18 @@ def test_score_and_complete_cut_images_as_training_did(
     )
 
 
+def test_a_run_that_kept_no_threshold_still_scores_images(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.npz").write_bytes((run / "model.npz").read_bytes())
+    settings = (run / "settings.toml").read_text()
+    (tmp_path / "settings.toml").write_text(settings.replace("threshold = 8.0\n", ""))
+    for folder in (run, tmp_path):
+        assert main(["score", str(folder), "digits"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+
+
 def test_test_values_that_training_never_saw_are_refused_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
