@@ -135,13 +135,14 @@ def test_shifts_round_the_edge_move_pixels(height: int, width: int, reach: int) 
         ({"average_shifts": 2}, "below half the side of the image, got 2 for 3 x 3"),
         ({"average_shifts": 1, "image_shape": None}, "needs images; give image_shape"),
         ({"average_shifts": 1, "levels": (3, *(2,) * 8)}, "needs as many values in every pixel"),
+        ({"average_shifts": 1, "mixture_weights": "fitted"}, "needs validation samples, got none"),
     ],
 )
 def test_what_cannot_be_averaged_is_refused_before_work(
     change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ArgumentError, match=message):
-        BornMachine(**SETTINGS | change).fit(PATTERNS)
+        BornMachine(**SETTINGS | change).fit(PATTERNS, on_sweep=lambda _: pytest.fail("it began"))
 
 
 def test_digits_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ from born_machine.inputs import (
     thread_limit,
     value_counts,
 )
-from born_machine.mixing import WEIGHTS
+from born_machine.mixing import WEIGHTS, mixture_weights
 from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
 from born_machine.ranks import ALONE, Ranks
@@ -280,6 +280,9 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
         plan = replace(plan, ranks=ranks, jobs=int(self.n_jobs))
         plan = replace(plan, views=self._views(image_shape, dims))
+        components = self.n_machines * max(1, len(plan.views))
+        if components > 1 and not len(watched):
+            mixture_weights(self.mixture_weights, (None,) * components)
         held = footprint_of(plan, device)
         size = max(dims) * settings.largest_bond
 

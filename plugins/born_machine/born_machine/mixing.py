@@ -157,7 +157,8 @@ def mixture_weights(kind: str, validation: Sequence[Logs | None]) -> tuple[float
     logs = [one for one in validation if one is not None]
     if len(logs) < len(validation):
         raise ArgumentError(
-            "mixture_weights='fitted' needs validation samples; set validation_fraction"
+            "mixture_weights='fitted' needs validation samples, got none; set validation_fraction "
+            "or pass validation"
         )
     return fitted_weights(logs)
 
