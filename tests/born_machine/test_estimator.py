@@ -189,3 +189,15 @@ def test_validation_samples_of_ones_own_stop_the_training() -> None:
         BornMachine().fit(X, validation=other + 1)
     with pytest.raises(tnkit.SizeError, match="4 features"):
         BornMachine().fit(X, validation=other[:, :4])
+
+
+@pytest.mark.parametrize("augment", ["shifts", "random-shifts"])
+def test_every_pixel_of_shifted_images_takes_the_values_of_any(augment: str) -> None:
+    images = np.zeros((8, 3, 3), dtype=int)
+    images[:, 1, 1] = np.arange(8) % 4
+    machine = BornMachine(max_bond=4, sweeps=2, augment=augment, random_state=0)
+    assert machine.fit(images).model_.dims == (4,) * 9
+    assert clone(machine).set_params(augment="none").fit(images).model_.dims.count(4) == 1
+    machine.set_params(levels=[2, 2, 2, 2, 4, 2, 2, 2, 2])
+    with pytest.raises(tnkit.ArgumentError, match=r"as many values in every pixel, got \[2, 4\]"):
+        machine.fit(images)

@@ -101,7 +101,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         Share held out at random; "auto" is 0.1 from 500 samples up and none below.
     levels : int, sequence or None
         Values a feature takes (one number or one a feature); None infers them from the data,
-        at least 2. A larger value is refused later on.
+        at least 2, and as many in every pixel where images are shifted. A larger value is refused
+        later on.
     missing : "raise" or "marginalise"
         "marginalise" takes NaN and -1 for gaps, summed over exactly in training and scoring: the
         likelihood is that of what was seen. A sample with gaps costs bond^3 a site, not bond^2.
@@ -274,9 +275,12 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             )
         training = samples[np.setdiff1d(np.arange(len(samples)), held_out)]
         watched = samples[held_out]
+        reach, fuel, hook = self._augmentation(image_shape, training)
+        if self.levels is None and origin is None and reach:
+            dims = (max(dims),) * len(dims)  # what one pixel takes moves to others
+        _check_shifts(reach, dims)
         if validation is not None:
             watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
-        reach, fuel, hook = self._augmentation(image_shape, training)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
         plan = replace(plan, ranks=ranks, jobs=int(self.n_jobs))
         plan = replace(plan, views=self._views(image_shape, dims))
@@ -332,7 +336,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         if np.ndim(X) == 2:
             validate_data(self, X, skip_check_array=True, reset=False)
         _, place = resolve_device(self.device)
-        _, fuel, hook = self._augmentation(self.image_shape_, samples)
+        reach, fuel, hook = self._augmentation(self.image_shape_, samples)
+        _check_shifts(reach, dims)
         orders = tuple(chain.order for chain in chains)
         plan = Plan(samples, samples[:0], dims, settings, orders, fuel, hook, "uniform", place)
         with threads(max(dims) * settings.largest_bond):
@@ -489,6 +494,14 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
 
 
 _hold = checked(BornMachine.__init__)  # the constructor itself takes anything
+
+
+def _check_shifts(reach: int, dims: tuple[int, ...]) -> None:
+    if reach and len(set(dims)) > 1:
+        raise ArgumentError(
+            f"shifted images need as many values in every pixel, got {sorted(set(dims))}; give one "
+            "number as levels, or augment='none'"
+        )
 
 
 def _ints(values: Any) -> list[int]:
