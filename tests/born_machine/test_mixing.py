@@ -288,6 +288,63 @@ def test_partial_fit_learns_from_data_that_comes_in_parts() -> None:
         machine.partial_fit(samples[:, :9])
 
 
+WILD: dict[str, Any] = SETTINGS | {"learning_rate": 3.0, "max_bond": 3, "value_cutoff": 0.1}
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_partial_fit_keeps_the_latest_state_and_records_it_even_where_it_is_worse(
+    machines: int,
+) -> None:
+    parts = np.random.default_rng(0).integers(0, 2, (6, 30, 5))
+    machine = BornMachine(n_machines=machines, dtype="float64", order="given", **WILD)
+    for X in parts:
+        machine.partial_fit(X)
+        assert machine.history_[-1].nll_train == pytest.approx(-machine.score(X), abs=1e-6)
+    records = [record.nll_train for record in machine.history_]
+    assert records != sorted(records, reverse=True)
+    assert machine.best_sweep_ == len(records) - 1
+
+
+def test_a_first_partial_fit_leaves_its_start() -> None:
+    good = BornMachine(max_bond=8, random_state=0, order="given").fit(PATTERNS)
+    machine = BornMachine(start=good.model_, max_bond=1, random_state=0).partial_fit(PATTERNS)
+    assert max(machine.model_.bond_dims) == 1
+    assert machine.history_[-1].nll_train == pytest.approx(-machine.score(PATTERNS), abs=1e-3)
+
+
+def test_partial_fit_goes_on_with_fitted_weights() -> None:
+    common: dict[str, Any] = SETTINGS | {"n_machines": 2, "order": ["given", [4, 2, 0, 1, 3]]}
+    X = np.random.default_rng(0).integers(0, 2, (40, 5))
+    X[:, 1] = X[:, 0]
+    machine = BornMachine(mixture_weights="fitted", sweeps=2, dtype="float64", **common)
+    weights = machine.fit(X, validation=X[:9]).model_.weights
+    assert machine.partial_fit(X).model_.weights == weights != (0.5, 0.5)
+    assert machine.history_[-1].nll_train == pytest.approx(-machine.score(X), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"rollback": 0.5}, "rollback=0.5 compares sweeps over the same samples"),
+        ({"n_machines": 2, "mixture_weights": "fitted"}, "partial_fit holds none out"),
+    ],
+)
+def test_partial_fit_refuses_what_other_samples_would_belie(
+    parameters: dict[str, Any], message: str
+) -> None:
+    machine = BornMachine(**parameters)
+    with pytest.raises(tnkit.ArgumentError, match=message):
+        machine.partial_fit(PATTERNS)
+    assert not hasattr(machine, "model_")
+
+
+def test_a_loaded_machine_that_started_from_a_model_goes_on(tmp_path: Any) -> None:
+    first = BornMachine(sweeps=1, order="given", **SETTINGS).fit(PATTERNS)
+    BornMachine(sweeps=1, start=first.model_, **SETTINGS).fit(PATTERNS).save(tmp_path / "m.npz")
+    loaded = BornMachine.load(tmp_path / "m.npz").partial_fit(PATTERNS)
+    assert loaded.history_[-1].nll_train < loaded.history_[-2].nll_train
+
+
 def test_machines_that_sweep_at_a_time_end_where_they_end_in_turn() -> None:
     X = bars_and_stripes(3, 3)
     machines = [

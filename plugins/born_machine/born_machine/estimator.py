@@ -14,11 +14,12 @@ from sklearn.utils.validation import validate_data
 
 from born_machine.answers import Answers
 from born_machine.augment import ImageShifts
-from born_machine.checkpoint import AnyCheckpoint, members_of, record_from_json, record_to_json
+from born_machine.checkpoint import AnyCheckpoint, record_from_json, record_to_json
 from born_machine.curves import Order, shifts_round_the_edge
 from born_machine.data import Samples, shift_reach, shifted_images
 from born_machine.fitting import (
     Plan,
+    chain_weights,
     chains_of,
     choose_orders,
     first_starts,
@@ -254,7 +255,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self._check_parameters()
         if ranks.size > 1 and self.random_state is None:
             raise ArgumentError("several processes need one random_state, got None")
-        settings = self._settings()
+        settings = self._settings(self.start)
         samples = read_samples(X, self.missing)
         shape = np.shape(X)
         if len(shape) == 2:
@@ -318,34 +319,46 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Sweep once over `X`, going on from the model in hand; the first call starts one.
 
         Every call takes one sweep's values of the schedules and adds one record, of the NLL on its
-        own X, to `history_`. Nothing is held out and the latest state is kept. The value counts
-        are those of the first call: pass `levels` where later ones may hold larger values.
-        y is ignored.
+        own X, to `history_`. Nothing is held out and the latest state is kept; the weights of a
+        mixture stay. The value counts are those of the first call: pass `levels` where later ones
+        may hold larger values. y is ignored. Raises as `fit`, and `ArgumentError` where `rollback`
+        is set, which compares sweeps over the same samples, or where a first call is asked for
+        fitted weights.
         """
-        if not hasattr(self, "model_"):
-            once = clone(self).set_params(sweeps=1, validation_fraction=0.0, patience=0)
-            once.fit(X)
-            self.__dict__ |= {k: v for k, v in vars(once).items() if k.endswith("_")}
-            self.best_sweep_ = len(self.history_) - 1
-            return self
         self._check_parameters()
-        settings = replace(self._settings(), sweeps=len(self.history_), patience=0)
-        chains = chains_of(self.model_)
-        dims, features = self.model_.dims, self.model_.features
-        samples = read_samples(X, self.missing, features=features, dims=dims)
+        if self.rollback is not None:
+            raise ArgumentError(
+                f"rollback={self.rollback!r} compares sweeps over the same samples, and "
+                "partial_fit may see others at every call; leave it None"
+            )
+        begun = self
+        if not hasattr(self, "model_"):
+            if self.mixture_weights == "fitted" and (self.n_machines > 1 or self.average_shifts):
+                raise ArgumentError(
+                    "mixture_weights='fitted' needs validation samples, and partial_fit holds none "
+                    "out; leave 'uniform', or begin with fit(X, validation=...)"
+                )
+            begun = clone(self).set_params(
+                sweeps=0, validation_fraction=0.0, mixture_weights="uniform"
+            )
+            begun.fit(X)
+        model, history = begun.model_, begun.history_
+        settings = replace(self._settings("random"), sweeps=len(history), patience=0)
+        samples = read_samples(X, self.missing, features=model.features, dims=model.dims)
         if np.ndim(X) == 2:
-            validate_data(self, X, skip_check_array=True, reset=False)
+            validate_data(begun, X, skip_check_array=True, reset=False)
         _, place = resolve_device(self.device)
-        reach, fuel, hook = self._augmentation(self.image_shape_, samples)
-        _check_shifts(reach, dims)
-        orders = tuple(chain.order for chain in chains)
-        plan = Plan(samples, samples[:0], dims, settings, orders, fuel, hook, "uniform", place)
-        with threads(max(dims) * settings.largest_bond):
-            states = starts_from(self.model_, settings)
-            result = one_more_sweep(plan, states, self.history_)
-        self.model_ = with_states(self.model_, [member.state for member in members_of(result)])
-        self.history_ = result.history
-        self.best_sweep_ = len(result.history) - 1
+        reach, fuel, hook = self._augmentation(begun.image_shape_, samples)
+        _check_shifts(reach, model.dims)
+        orders = tuple(chain.order for chain in chains_of(model))
+        plan = Plan(samples, samples[:0], model.dims, settings, orders, fuel, hook, place=place)
+        plan = replace(plan, weights=chain_weights(model), jobs=int(self.n_jobs))
+        with threads(max(model.dims) * settings.largest_bond):
+            states, history = one_more_sweep(plan, starts_from(model, settings), history)
+        self.__dict__ |= {k: v for k, v in vars(begun).items() if k.endswith("_")}
+        self.model_ = with_states(model, states)
+        self.history_ = history
+        self.best_sweep_ = len(history) - 1
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -401,13 +414,13 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         machine.n_features_in_ = model.features
         return machine
 
-    def _settings(self) -> Settings:
+    def _settings(self, start: str | Model) -> Settings:
         names = (field.name for field in fields(Settings) if field.name not in ("start", "seed"))
         seed = self.random_state
         if seed is None:
             seed = int(np.random.default_rng().integers(2**32))
-        start = self.start if isinstance(self.start, str) else "random"
-        return Settings(**{name: getattr(self, name) for name in names}, start=start, seed=seed)
+        named = start if isinstance(start, str) else "random"
+        return Settings(**{name: getattr(self, name) for name in names}, start=named, seed=seed)
 
     def _check_parameters(self) -> None:
         for name, count in (("n_machines", self.n_machines), ("n_jobs", self.n_jobs)):

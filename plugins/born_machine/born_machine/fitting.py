@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,7 @@ from born_machine.checkpoint import (
 from born_machine.curves import Order
 from born_machine.data import Samples
 from born_machine.footprint import Footprint, needed
-from born_machine.mixing import mixture_orders, mixture_weights, train_mixture
+from born_machine.mixing import Weights, mixture_orders, mixture_weights, train_mixture
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.mps import MPSModel, model_from_state
 from born_machine.models.protocol import Model
@@ -33,6 +34,7 @@ from tnkit import MPS, ArgumentError
 
 __all__ = [
     "Plan",
+    "chain_weights",
     "chains_of",
     "choose_orders",
     "first_starts",
@@ -53,7 +55,8 @@ class Plan:
     """What is trained on what: all in feature order.
 
     training, validation: (sample, feature), negative where missing; validation may be empty. fuel:
-    what the gradients see where that differs. orders: one a machine. views: permutations of the
+    what the gradients see where that differs. orders: one a machine. weights: of the mixture, a
+    name of `born_machine.mixing.WEIGHTS` or one number a machine. views: permutations of the
     features over which the model is averaged, the first leaving them as they are. jobs: machines
     that sweep at a time. ranks: the processes that train them together.
     """
@@ -65,7 +68,7 @@ class Plan:
     orders: tuple[Order, ...]
     fuel: Samples | None = None
     augment: Augment | None = None
-    weights: str = "uniform"
+    weights: Weights = "uniform"
     place: Place = np.asarray
     ranks: Ranks = ALONE
     jobs: int = 1
@@ -191,6 +194,17 @@ def chains_of(model: Model) -> tuple[MPSModel, ...]:
     return tuple(firsts.values())
 
 
+def chain_weights(model: Model) -> tuple[float, ...]:
+    """Return the share that each of `chains_of` has in the model, its moved copies included."""
+    if not isinstance(model, MixtureModel):
+        return (1.0,)
+    shares: dict[int, float] = {}
+    for part, weight in zip(model.components, model.weights, strict=True):
+        if isinstance(part, MPSModel):
+            shares[id(part.state)] = shares.get(id(part.state), 0.0) + weight
+    return tuple(shares.values())
+
+
 def choose_orders(
     order: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]],
     machines: int,
@@ -273,12 +287,15 @@ def held_out_rows(
 
 def one_more_sweep(
     plan: Plan, states: Sequence[MPS], history: tuple[SweepRecord, ...]
-) -> AnyCheckpoint:
-    """Return where one sweep more from `states` ends; what came before is only remembered."""
-    last = len(history) - 1
-    members = tuple(Checkpoint(state, state, last, history) for state in states)
+) -> tuple[list[MPS], tuple[SweepRecord, ...]]:
+    """Return where one sweep more from `states` ends, better or not, and the record with it."""
+    # what came before is of other samples: no sweep is to be held against it
+    beaten = (*history[:-1], replace(history[-1], nll_train=math.inf, nll_validation=None))
+    members = tuple(Checkpoint(state, state, len(history) - 1, beaten) for state in states)
     start = members[0] if len(members) == 1 else MixtureCheckpoint(members, history)
-    return fit_chains(plan, start)[0]
+    result, _ = fit_chains(plan, start)
+    latest = [member.state for member in members_of(result)]
+    return latest, (*history, *result.history[len(history) :])
 
 
 def with_states(model: Model, states: Sequence[MPS]) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -28,9 +29,18 @@ from born_machine.train import (
 )
 from tnkit import MPS, ArgumentError
 
-__all__ = ["WEIGHTS", "member_settings", "mixture_orders", "mixture_weights", "train_mixture"]
+__all__ = [
+    "WEIGHTS",
+    "Weights",
+    "member_settings",
+    "mixture_orders",
+    "mixture_weights",
+    "train_mixture",
+]
 
 WEIGHTS = ("uniform", "fitted")
+Weights: TypeAlias = str | tuple[float, ...]
+"""The name of a way to weigh machines, or their weights."""
 
 
 def mixture_orders(
@@ -79,7 +89,7 @@ def train_mixture(
     *,
     orders: Sequence[Order],
     start: Sequence[MPS] | MixtureCheckpoint,
-    weights: str = "uniform",
+    weights: Weights = "uniform",
     fuel: Samples | None = None,
     augment: Augment | None = None,
     place: Place = np.asarray,
@@ -144,12 +154,14 @@ def _next_of_each(running: Sequence[Iterator[Checkpoint]], jobs: int) -> list[Ch
         return list(pool.map(lambda one: next(one, None), running))
 
 
-def mixture_weights(kind: str, validation: Sequence[Logs | None]) -> tuple[float, ...]:
-    """Return equal weights, or those of highest likelihood on the validation samples.
+def mixture_weights(kind: Weights, validation: Sequence[Logs | None]) -> tuple[float, ...]:
+    """Return equal weights, those of highest likelihood on the validation samples, or `kind`.
 
     validation: ln p(x) of the held-out samples, an array a machine. Raises `ArgumentError` where
     there are none to fit to.
     """
+    if not isinstance(kind, str):
+        return kind
     if kind not in WEIGHTS:
         raise ArgumentError(f"mixture_weights must be one of {', '.join(WEIGHTS)}, got {kind!r}")
     if kind == "uniform":
@@ -166,7 +178,7 @@ def mixture_weights(kind: str, validation: Sequence[Logs | None]) -> tuple[float
 def _record(
     members: Sequence[Checkpoint],
     scores: Sequence[tuple[Logs, Logs | None]],
-    kind: str,
+    kind: Weights,
     number: int,
     seconds: float,
 ) -> SweepRecord:
