@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from born_machine.checkpoint import (
     Checkpoint,
     SweepRecord,
     load_checkpoint,
+    members_of,
     record_from_json,
     record_to_json,
     save_checkpoint,
@@ -223,3 +225,75 @@ def test_complex_machines_learn_more_by_heart_at_the_same_bond() -> None:
         start = start_state(samples, (3,) * 8, settings, np.random.default_rng(0))
         ends[dtype] = train(samples, None, (3,) * 8, settings, start=start).history[-1].nll_train
     assert ends["complex128"] < ends["float64"] - 0.02
+
+
+RESUMED: dict[str, Any] = {
+    "max_bond": 3,
+    "sweeps": 3,
+    "validation_fraction": 0.2,
+    "order": "given",
+    "random_state": 0,
+}
+
+
+def kept(**changes: Any) -> list[Any]:
+    found: list[Any] = []
+    BornMachine(**RESUMED | changes).fit(digits(60)[:, 18:30], on_sweep=found.append)
+    return found
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"order": [*range(10), 11, 10]}, "feature 10 at site 10 of machine 0, .* has feature 11"),
+        ({"dtype": "float64"}, "resume is of dtype float32, this run is of float64"),
+        ({"levels": 3}, "resume takes 2 values at site 0 of machine 0, .* there takes 3"),
+        ({"random_state": 1}, r"resume held out 12 rows \(2, 4, 8, ...\), .* out 12 rows \(3, 6,"),
+        ({"random_state": None}, "resume needs the random_state"),
+        ({"validation_fraction": 0.0}, "resume had some validation samples, this run has no"),
+        ({"n_machines": 3}, "resume is of . machines, n_machines is 3"),
+        ({"features": 11}, "resume is of 12 features, the samples have 11"),
+        ({"features": 13}, "resume is of 12 features, the samples have 13"),
+    ],
+)
+def test_resuming_with_other_inputs_is_refused_before_any_work(
+    machines: int, changes: dict[str, Any], message: str, tmp_path: Any
+) -> None:
+    save_checkpoint(tmp_path / "c.npz", kept(n_machines=machines)[1], {})
+    checkpoint, _ = load_checkpoint(tmp_path / "c.npz")
+    features = changes.get("features", 12)
+    changes = {"n_machines": machines} | {k: v for k, v in changes.items() if k != "features"}
+    machine = BornMachine(**RESUMED | changes)
+    X = digits(60)[:, 18 : 18 + features]
+    with pytest.raises(tnkit.TnkitError, match=message):
+        machine.fit(X, resume=checkpoint, on_sweep=lambda _: pytest.fail("it began"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"n_machines": 2},
+        {"method": "one-site", "dtype": "complex64"},
+        {"method": "all-site"},
+        {"dtype": "float64", "split": "gram"},
+        {"static": True},
+        {"start": "marginals", "rollback": 0.5},
+    ],
+)
+def test_a_checkpoint_without_its_inputs_resumes_bit_for_bit(
+    changes: dict[str, Any], tmp_path: Any
+) -> None:
+    """As files did before they kept them."""
+    seen = kept(**changes)
+    save_checkpoint(tmp_path / "c.npz", replace(seen[1], inputs=None), {})
+    old, _ = load_checkpoint(tmp_path / "c.npz")
+    assert old.inputs is None
+    again: list[Any] = []
+    machine = BornMachine(**RESUMED | changes)
+    machine.fit(digits(60)[:, 18:30], resume=old, on_sweep=again.append)
+    for whole, resumed in zip(members_of(seen[-1]), members_of(again[-1]), strict=True):
+        for a, b in zip(whole.state.arrays, resumed.state.arrays, strict=True):
+            assert np.array_equal(a, b)
+    assert again[-1].inputs is not None

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
+from born_machine.curves import Order
 from tnkit import MPS, FormatError, Gauge, SizeError, read_archive, write_archive
 
 __all__ = [
     "AnyCheckpoint",
     "Checkpoint",
+    "Inputs",
     "MixtureCheckpoint",
     "SweepRecord",
     "load_checkpoint",
@@ -63,10 +68,22 @@ def record_from_json(values: Mapping[str, Any]) -> SweepRecord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """What a run was of, and a resumed one must be of too.
+
+    orders: the features by site, (feature,) a machine. held_out: rows of the samples, rising.
+    """
+
+    orders: tuple[Order, ...]
+    held_out: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
     """Everything the next sweep depends on: states as trained, and the record so far.
 
     memory: arrays by name that an optimiser carries along; empty for sweeps over the bonds.
+    inputs: None in files of before they were kept, and for a machine of a mixture.
     """
 
     state: MPS
@@ -74,6 +91,7 @@ class Checkpoint:
     best_sweep: int
     history: tuple[SweepRecord, ...]
     memory: dict[str, Any] = field(default_factory=dict)
+    inputs: Inputs | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +103,7 @@ class MixtureCheckpoint:
 
     members: tuple[Checkpoint, ...]
     history: tuple[SweepRecord, ...]
+    inputs: Inputs | None = None
 
     @property
     def best_sweep(self) -> int:
@@ -115,6 +134,9 @@ def save_checkpoint(
             own, own_arrays = _parts(member)
             about["members"].append(own)
             arrays |= {f"m{number}_{name}": array for name, array in own_arrays.items()}
+    if checkpoint.inputs is not None:
+        arrays["orders"] = np.stack(checkpoint.inputs.orders)
+        arrays["held_out"] = checkpoint.inputs.held_out
     write_archive(path, _KIND, {**about, "user": dict(metadata)}, arrays)
 
 
@@ -123,12 +145,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[AnyCheckpoint, dict[s
     about, arrays = read_archive(path, _KIND)
     try:
         if "members" not in about:
-            return _from_parts(about, arrays), about["user"]
+            alone = _from_parts(about, arrays)
+            return replace(alone, inputs=_inputs(arrays, [alone])), about["user"]
         members = []
         for number, own in enumerate(about["members"]):
             members.append(_from_parts(own, _with_prefix(arrays, f"m{number}_")))
         history = tuple(map(record_from_json, about["history"]))
-        return MixtureCheckpoint(tuple(members), history), about["user"]
+        inputs = _inputs(arrays, members)
+        return MixtureCheckpoint(tuple(members), history, inputs), about["user"]
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise FormatError(f"{os.fspath(path)}: not a checkpoint ({error})") from None
 
@@ -159,6 +183,16 @@ def _from_parts(about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Checkpoi
         raise SizeError(f"best sweep {best_sweep} of {len(history)} records")
     state, best = states
     return Checkpoint(state, best, best_sweep, history, _with_prefix(arrays, "memory_"))
+
+
+def _inputs(arrays: Mapping[str, Any], members: Sequence[Checkpoint]) -> Inputs | None:
+    """Return what the run was of; None where the file is of before that was kept."""
+    if "orders" not in arrays:
+        return None
+    orders, held_out = (arrays[name].astype(np.intp) for name in ("orders", "held_out"))
+    if orders.shape != (len(members), len(members[0].state)) or held_out.ndim != 1:
+        raise SizeError(f"orders {orders.shape}, held-out rows {held_out.shape}")
+    return Inputs(tuple(orders), held_out)
 
 
 def _with_prefix(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from born_machine.fitting import (
     Plan,
     chain_weights,
     chains_of,
+    check_resumed,
     choose_orders,
     first_starts,
     fit_chains,
@@ -245,7 +246,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         y is ignored. validation: samples to stop by, in place of a share of X held out (then leave
         validation_fraction at "auto" or 0). resume: a checkpoint of a run with the same data and
-        parameters, which goes on exactly where it stopped. ranks: the processes that train
+        parameters, which goes on exactly where it stopped; what the checkpoint tells of them is
+        compared, and rows held out at random need a random_state. ranks: the processes that train
         together, each making this call with the same arguments (`born_machine.ranks.joined`
         gives them; random_state must be set); the result is that of one process, but for the
         rounding of sums, and the same on all. on_step, on_sweep: called after every
@@ -274,6 +276,10 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
                 f"validation samples were given, and validation_fraction="
                 f"{self.validation_fraction!r}; leave that at 'auto'"
             )
+        if resume is not None and self.random_state is None and len(held_out):
+            raise ArgumentError(
+                "resume needs the random_state that its held-out rows were drawn by, got None"
+            )
         training = samples[np.setdiff1d(np.arange(len(samples)), held_out)]
         watched = samples[held_out]
         reach, fuel, hook = self._augmentation(image_shape, training)
@@ -283,7 +289,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         if validation is not None:
             watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
-        plan = replace(plan, ranks=ranks, jobs=int(self.n_jobs))
+        plan = replace(plan, ranks=ranks, jobs=int(self.n_jobs), held_out=held_out)
         plan = replace(plan, views=self._views(image_shape, dims))
         components = self.n_machines * max(1, len(plan.views))
         if components > 1 and not len(watched):
@@ -293,11 +299,12 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         def begin() -> tuple[str, tuple[Order, ...], Any]:
             name, orders = self._orders(plan, image_shape, origin)
+            starts = None if origin is None else starts_from(origin, settings)
             if resume is not None:
+                dtype = settings.dtype if starts is None else starts[0].arrays[0].dtype
+                check_resumed(resume, replace(plan, orders=orders), dtype)
                 return name, orders, resume
-            if origin is not None:
-                return name, orders, starts_from(origin, settings)
-            return name, orders, first_starts(replace(plan, orders=orders), rng)
+            return name, orders, starts or first_starts(replace(plan, orders=orders), rng)
 
         with threads(size, thread_limit(size, ranks)):
             name, orders, start = ranks.first(begin)

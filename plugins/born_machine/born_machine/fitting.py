@@ -13,6 +13,7 @@ from born_machine.augment import along_order
 from born_machine.checkpoint import (
     AnyCheckpoint,
     Checkpoint,
+    Inputs,
     MixtureCheckpoint,
     SweepRecord,
     members_of,
@@ -30,12 +31,13 @@ from born_machine.settings import Settings
 from born_machine.start import start_state, state_like
 from born_machine.sweeper import OnStep, Place
 from born_machine.train import Augment, train
-from tnkit import MPS, ArgumentError
+from tnkit import MPS, ArgumentError, SizeError
 
 __all__ = [
     "Plan",
     "chain_weights",
     "chains_of",
+    "check_resumed",
     "choose_orders",
     "first_starts",
     "fit_chains",
@@ -58,7 +60,8 @@ class Plan:
     what the gradients see where that differs. orders: one a machine. weights: of the mixture, a
     name of `born_machine.mixing.WEIGHTS` or one number a machine. views: permutations of the
     features over which the model is averaged, the first leaving them as they are. jobs: machines
-    that sweep at a time. ranks: the processes that train them together.
+    that sweep at a time. ranks: the processes that train them together. held_out: which rows of the
+    samples `validation` is, None where no checkpoint needs to know.
     """
 
     training: Samples
@@ -73,6 +76,7 @@ class Plan:
     ranks: Ranks = ALONE
     jobs: int = 1
     views: tuple[Order, ...] = ()
+    held_out: npt.NDArray[np.intp] | None = None
 
 
 def fit_chains(
@@ -84,15 +88,12 @@ def fit_chains(
 ) -> tuple[AnyCheckpoint, Model]:
     """Train the machines of a plan; return where training ended, and the model of the best states.
 
-    start: one state a machine in its site order, or a checkpoint of the same plan: `ArgumentError`
-    where it is of another number of machines.
+    start: one state a machine in its site order, or a checkpoint of the same plan (see
+    `check_resumed`).
     """
     held_out = plan.validation if len(plan.validation) else None
+    inputs = None if plan.held_out is None else Inputs(plan.orders, plan.held_out)
     begun = members_of(start) if isinstance(start, Checkpoint | MixtureCheckpoint) else start
-    if len(begun) != len(plan.orders):
-        raise ArgumentError(
-            f"the start is of {len(begun)} machines, n_machines is {len(plan.orders)}"
-        )
     result: AnyCheckpoint
     if len(plan.orders) == 1:
         (order,) = plan.orders
@@ -106,6 +107,7 @@ def fit_chains(
             augment=None if plan.augment is None else along_order(plan.augment, order),
             place=plan.place,
             ranks=plan.ranks,
+            inputs=inputs,
             on_step=on_step,
             on_sweep=on_sweep,
         )
@@ -123,10 +125,61 @@ def fit_chains(
             place=plan.place,
             ranks=plan.ranks,
             jobs=plan.jobs,
+            inputs=inputs,
             on_step=on_step,
             on_sweep=on_sweep,
         )
     return result, _model(plan, [member.best for member in members_of(result)])
+
+
+def check_resumed(checkpoint: AnyCheckpoint, plan: Plan, dtype: npt.DTypeLike) -> None:
+    """Raise `ArgumentError` or `SizeError` where a checkpoint is of another run than `plan`.
+
+    dtype: that the run would start in. Orders and held-out rows are compared where they were kept.
+    """
+    members, known = members_of(checkpoint), checkpoint.inputs
+    if len(members) != len(plan.orders):
+        raise ArgumentError(
+            f"resume is of {len(members)} machines, n_machines is {len(plan.orders)}"
+        )
+    was, now = len(members[0].state), len(plan.dims)
+    if was != now:
+        raise SizeError(f"resume is of {was} features, the samples have {now}")
+    kept, asked = members[0].state.arrays[0].dtype, np.dtype(dtype)
+    if kept != asked:
+        raise ArgumentError(f"resume is of dtype {kept}, this run is of {asked}; set dtype")
+    for number, (member, order) in enumerate(zip(members, plan.orders, strict=True)):
+        before = order if known is None else known.orders[number]
+        for site, values in enumerate(member.state.site_dims):
+            if before[site] != order[site]:
+                raise ArgumentError(
+                    f"resume has feature {before[site]} at site {site} of machine {number}, this "
+                    f"run has feature {order[site]}; give order and samples as they were"
+                )
+            if values != plan.dims[order[site]]:
+                raise SizeError(
+                    f"resume takes {values} values at site {site} of machine {number}, feature "
+                    f"{order[site]} there takes {plan.dims[order[site]]}; give samples, levels and "
+                    "order as they were"
+                )
+    watched = members[0].history[0].nll_validation is not None
+    if watched != bool(len(plan.validation)):
+        have = ("no", "some")
+        raise ArgumentError(
+            f"resume had {have[watched]} validation samples, this run has {have[not watched]}; "
+            "give them as they were"
+        )
+    rows = plan.held_out
+    if known is not None and rows is not None and not np.array_equal(known.held_out, rows):
+        raise ArgumentError(
+            f"resume held out {_rows(known.held_out)}, this run holds out {_rows(rows)}; give "
+            "random_state, validation_fraction and samples as they were"
+        )
+
+
+def _rows(rows: npt.NDArray[np.intp]) -> str:
+    first = [*map(str, rows[:3]), "..."] if len(rows) > 3 else map(str, rows)
+    return f"{len(rows)} rows ({', '.join(first)})"
 
 
 def _states(start: Sequence[MPS] | Checkpoint) -> Sequence[MPS]:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from born_machine.augment import along_order
-from born_machine.checkpoint import Checkpoint, MixtureCheckpoint, SweepRecord
+from born_machine.checkpoint import Checkpoint, Inputs, MixtureCheckpoint, SweepRecord
 from born_machine.curves import Order, variations
 from born_machine.data import Samples
 from born_machine.models.mixture import fitted_weights, log_mean
@@ -95,6 +95,7 @@ def train_mixture(
     place: Place = np.asarray,
     ranks: Ranks = ALONE,
     jobs: int = 1,
+    inputs: Inputs | None = None,
     on_step: OnStep | None = None,
     on_sweep: Callable[[MixtureCheckpoint], None] | None = None,
 ) -> MixtureCheckpoint:
@@ -105,7 +106,7 @@ def train_mixture(
     the best so far. Environments are rebuilt at every sweep, so that the memory is that of one
     machine, or of as many as `jobs` lets sweep at a time, each in a thread, to the same result;
     `ArgumentError` for several jobs where several processes train. start: states, or the checkpoint
-    of a run that goes on exactly as if never stopped.
+    of a run that goes on exactly as if never stopped. inputs: kept in every checkpoint.
     """
     if jobs > 1 and ranks.size > 1:
         raise ArgumentError(f"n_jobs={jobs} works on one process, {ranks.size} train; leave it 1")
@@ -130,7 +131,7 @@ def train_mixture(
     while True:
         done = _next_of_each(running, jobs)
         if all(checkpoint is None for checkpoint in done):
-            return MixtureCheckpoint(tuple(members), history)
+            return MixtureCheckpoint(tuple(members), history, inputs)
         for number, new in enumerate(done):
             if new is not None:
                 members[number : number + 1] = [new]
@@ -141,7 +142,7 @@ def train_mixture(
         scores = [entry[1] for entry in logs if entry is not None]
         seconds = sum(new.history[-1].seconds for new in done if new is not None)
         history = (*history, _record(members, scores, weights, len(history), seconds))
-        checkpoint = MixtureCheckpoint(tuple(members), history)
+        checkpoint = MixtureCheckpoint(tuple(members), history, inputs)
         if on_sweep is not None:
             on_sweep(checkpoint)
 

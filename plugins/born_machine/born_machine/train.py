@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from born_machine.checkpoint import Checkpoint, SweepRecord
+from born_machine.checkpoint import Checkpoint, Inputs, SweepRecord
 from born_machine.data import Samples
 from born_machine.devices import float32_products
 from born_machine.likelihood import log_likelihood
@@ -49,6 +49,7 @@ def train(
     augment: Augment | None = None,
     place: Place = np.asarray,
     ranks: Ranks = ALONE,
+    inputs: Inputs | None = None,
     on_step: OnStep | None = None,
     on_sweep: Callable[[Checkpoint], None] | None = None,
 ) -> Checkpoint:
@@ -60,16 +61,17 @@ def train(
     sweep. start: a state of norm one with its centre anywhere, or the checkpoint of an earlier
     run, from which training goes on exactly as if never stopped. place: puts a NumPy array where
     the work shall be done. ranks: the processes that do this call together, each with the same
-    arguments; all return the same. on_step and on_sweep: called after every bond (sweep number,
-    info), and with the start and after every sweep. Raises `NonFiniteError` naming the sweep where
-    the NLL stops being a number, or bond and sites where the state does; its `last_good` is the
-    last checkpoint before.
+    arguments; all return the same. inputs: kept in every checkpoint. on_step and on_sweep: called
+    after every bond (sweep number, info), and with the start and after every sweep. Raises
+    `NonFiniteError` naming the sweep where the NLL stops being a number, or bond and sites where
+    the state does; its `last_good` is the last checkpoint before.
     """
     scorer = Scorer(scored_samples(samples, settings), validation, place, ranks)
     source = SweepFuel(samples if fuel is None else fuel, settings, augment)
     sweeper = make_sweeper(source, dims, settings, place=place, ranks=ranks)
     checkpoint = start if isinstance(start, Checkpoint) else None
-    for checkpoint in checkpoints(start, scorer, sweeper, settings, on_step=on_step):
+    steps = checkpoints(start, scorer, sweeper, settings, inputs=inputs, on_step=on_step)
+    for checkpoint in steps:
         if on_sweep is not None:
             on_sweep(checkpoint)
     assert checkpoint is not None
@@ -99,6 +101,7 @@ def checkpoints(
     sweeper: Sweeper,
     settings: Settings,
     *,
+    inputs: Inputs | None = None,
     on_step: OnStep | None = None,
 ) -> Iterator[Checkpoint]:
     """Yield the checkpoint of the start where it is new, then one after every sweep, to the end."""
@@ -107,7 +110,7 @@ def checkpoints(
     else:
         with _limits(scorer, settings, "scoring"):
             first = _record(start, scorer, 0, [], 0.0)
-        checkpoint = Checkpoint(start, start, 0, (first,))
+        checkpoint = Checkpoint(start, start, 0, (first,), inputs=inputs)
         yield checkpoint
     while not finished(checkpoint, settings):
         number = len(checkpoint.history)
@@ -128,7 +131,8 @@ def checkpoints(
             best, best_sweep = state, number
         if settings.rollback is not None and record.nll_train > reached:
             state, memory = checkpoint.state, checkpoint.memory
-        checkpoint = Checkpoint(state, best, best_sweep, (*checkpoint.history, record), memory)
+        history = (*checkpoint.history, record)
+        checkpoint = Checkpoint(state, best, best_sweep, history, memory, inputs)
         yield checkpoint
 
 
