@@ -67,6 +67,29 @@ def test_save_and_load(machine: BornMachine, tmp_path: Any) -> None:
     assert loaded.history_ == machine.history_
 
 
+def test_what_fit_takes_from_numpy_is_saved(tmp_path: Any) -> None:
+    parameters: dict[str, Any] = {
+        "max_bond": np.int64(4),
+        "learning_rate": np.array([0.1, 0.05]),
+        "noise": (np.float32(0.0), 0.0),
+        "random_state": np.int64(0),
+        "levels": np.array([2, 3, 2, 2]),
+        "image_shape": (np.int64(2), np.int64(2)),
+        "order": [np.int64(site) for site in (3, 1, 0, 2)],
+    }
+    BornMachine(sweeps=1, **parameters).fit(GOOD).save(tmp_path / "m.npz")
+    again = BornMachine.load(tmp_path / "m.npz").get_params()
+    for name, value in parameters.items():
+        assert np.array_equal(again[name], value)
+
+
+def test_a_schedule_is_saved_whole(tmp_path: Any) -> None:
+    """Later partial_fit calls take what `sweeps` did not reach."""
+    machine = BornMachine(max_bond=[2, 3, 4, 5], sweeps=2, random_state=0).fit(GOOD)
+    machine.save(tmp_path / "m.npz")
+    assert BornMachine.load(tmp_path / "m.npz").max_bond == [2, 3, 4, 5]
+
+
 def test_saving_over_a_model_never_leaves_half_a_file(machine: BornMachine, tmp_path: Any) -> None:
     path = tmp_path / "machine.npz"
     machine.save(path)

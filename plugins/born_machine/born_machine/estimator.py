@@ -28,7 +28,6 @@ from born_machine.fitting import (
     footprint_of,
     held_out_rows,
     one_more_sweep,
-    order_list,
     starts_from,
     with_states,
 )
@@ -378,15 +377,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             parameters["augment"] = "a function"  # fit refuses it: hand the function in again
         if not isinstance(self.start, str):
             parameters["start"] = "a model"
-        several = order_list(self.order)
-        if several is not None:
-            parameters["order"] = [one if isinstance(one, str) else _ints(one) for one in several]
-        elif not isinstance(self.order, str):
-            parameters["order"] = _ints(self.order)
-        if isinstance(self.levels, Sequence):
-            parameters["levels"] = _ints(self.levels)
         about = {
-            "parameters": parameters,
+            "parameters": {name: _plain(value) for name, value in parameters.items()},
             "history": [record_to_json(record) for record in self.history_],
             "best_sweep": self.best_sweep_,
             "image_shape": self.image_shape_,
@@ -524,5 +516,10 @@ def _check_shifts(reach: int, dims: tuple[int, ...]) -> None:
         )
 
 
-def _ints(values: Any) -> list[int]:
-    return [int(value) for value in values]
+def _plain(value: Any) -> Any:
+    """Return numbers and arrays of NumPy's, alone or in sequences, as JSON has them."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    return value

@@ -195,11 +195,10 @@ def at_sweep(name: str, schedule: Schedule, sweep: int) -> Any:
 
 
 def plain_schedule(name: str, schedule: Schedule, sweeps: int) -> Any:
-    """Return what a file can hold: a number or a list, equal for the sweeps there are."""
-    if not callable(schedule) and not isinstance(schedule, Sequence | np.ndarray):
+    """Return what a file can hold: a function becomes a list, equal for the sweeps there are."""
+    if not callable(schedule):
         return schedule
-    values = [at_sweep(name, schedule, k) for k in range(1, max(sweeps, 1) + 1)]
-    return [v.item() if isinstance(v, np.generic) else v for v in values]
+    return [at_sweep(name, schedule, k) for k in range(1, max(sweeps, 1) + 1)]
 
 
 def _whole(name: str, value: Any, least: int) -> None:
