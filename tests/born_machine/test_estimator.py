@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,26 @@ def test_a_schedule_is_saved_whole(tmp_path: Any) -> None:
     machine = BornMachine(max_bond=[2, 3, 4, 5], sweeps=2, random_state=0).fit(GOOD)
     machine.save(tmp_path / "m.npz")
     assert BornMachine.load(tmp_path / "m.npz").max_bond == [2, 3, 4, 5]
+
+
+def test_a_loaded_machine_answers_where_its_cuda_device_is_not(
+    machine: BornMachine, tmp_path: Any
+) -> None:
+    elsewhere = copy(machine).set_params(device="cuda:99")
+    elsewhere.save(tmp_path / "m.npz")
+    with pytest.warns(UserWarning, match=r"cuda:99' is not here: .*; using device='auto'"):
+        loaded = BornMachine.load(tmp_path / "m.npz")
+    assert loaded.score(bars_and_stripes(3, 3)) == pytest.approx(
+        machine.score(bars_and_stripes(3, 3)), abs=1e-6
+    )
+
+
+def test_a_refused_refit_leaves_the_machine_as_it_was(machine: BornMachine) -> None:
+    again = copy(machine)
+    for wrong in (bars_and_stripes(2, 2), bars_and_stripes(2, 2).reshape(-1, 2, 2)):
+        with pytest.raises(tnkit.SizeError):
+            again.fit(wrong)
+        assert again.score(bars_and_stripes(3, 3)) == machine.score(bars_and_stripes(3, 3))
 
 
 def test_saving_over_a_model_never_leaves_half_a_file(machine: BornMachine, tmp_path: Any) -> None:
@@ -224,3 +245,29 @@ def test_every_pixel_of_shifted_images_takes_the_values_of_any(augment: str) -> 
     machine.set_params(levels=[2, 2, 2, 2, 4, 2, 2, 2, 2])
     with pytest.raises(tnkit.ArgumentError, match=r"as many values in every pixel, got \[2, 4\]"):
         machine.fit(images)
+
+
+@pytest.mark.parametrize(
+    ("samples", "parameters", "message"),
+    [
+        (GOOD, {"levels": 5}, "brings its value counts, levels=5 says others; leave levels=None"),
+        (GOOD[:, :3], {}, "X has 3 features, but BornMachine is expecting 4"),
+        (2 * GOOD, {}, "2 is out of range"),
+    ],
+)
+def test_a_model_to_start_from_says_what_it_takes(
+    samples: Any, parameters: dict[str, Any], message: str
+) -> None:
+    first = BornMachine(sweeps=1, random_state=0).fit(GOOD)
+    machine = BornMachine(sweeps=1, start=first.model_, random_state=0, **parameters)
+    with pytest.raises(tnkit.TnkitError, match=message):
+        machine.fit(samples)
+    assert machine.set_params(levels=2).fit(GOOD).model_.dims == (2,) * 4
+
+
+def test_feature_names_are_saved_and_forgotten_with_the_table(tmp_path: Any) -> None:
+    machine = BornMachine(sweeps=1, random_state=0).fit(GOOD)
+    machine.feature_names_in_ = np.array(list("abcd"), dtype=object)  # as a table brings them
+    machine.save(tmp_path / "m.npz")
+    assert BornMachine.load(tmp_path / "m.npz").feature_names_in_.tolist() == list("abcd")
+    assert not hasattr(machine.fit(GOOD.reshape(-1, 2, 2)), "feature_names_in_")

@@ -96,11 +96,13 @@ def test_pipelines_grids_and_cross_validation() -> None:
     assert np.isfinite(search.score(bars_and_stripes(3, 3)))
 
 
-def test_feature_names_of_a_table_are_kept_and_checked() -> None:
+def test_feature_names_of_a_table_are_kept_and_checked(tmp_path: Any) -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame(bars_and_stripes(2, 2), columns=list("abcd"))
     machine = BornMachine(**SETTINGS).fit(table)
     assert machine.feature_names_in_.tolist() == ["a", "b", "c", "d"]
     assert np.isfinite(machine.score(table))
-    with pytest.raises(ValueError, match="feature names"):
-        machine.score(table[list("bacd")])
+    machine.save(tmp_path / "m.npz")
+    for one in (machine, BornMachine.load(tmp_path / "m.npz")):
+        with pytest.raises(ValueError, match="feature names"):
+            one.score(table[list("bacd")])

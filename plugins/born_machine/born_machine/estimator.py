@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import fields, replace
@@ -257,13 +258,22 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         if ranks.size > 1 and self.random_state is None:
             raise ArgumentError("several processes need one random_state, got None")
         settings = self._settings(self.start)
-        samples = read_samples(X, self.missing)
-        shape = np.shape(X)
-        if len(shape) == 2:
-            validate_data(self, X, skip_check_array=True)  # feature names, as scikit-learn keeps
-        image_shape = image_shape_of(self.image_shape, shape, samples.shape[1])
         origin = self._origin()
-        dims = value_counts(self.levels if origin is None else origin.dims, samples)
+        known = {} if origin is None else {"features": origin.features, "dims": origin.dims}
+        samples = read_samples(X, self.missing, **known)
+        shape = np.shape(X)
+        table = len(shape) == 2
+        if table:
+            validate_data(copy(self), X, skip_check_array=True)  # self stays as it was for now
+        image_shape = image_shape_of(self.image_shape, shape, samples.shape[1])
+        dims = value_counts(self.levels, samples)
+        if origin is not None:
+            if self.levels is not None and dims != origin.dims:
+                raise ArgumentError(
+                    f"start is a model and brings its value counts, levels={self.levels!r} says "
+                    "others; leave levels=None"
+                )
+            dims = origin.dims
         device, place = resolve_device(self.device, ranks)
         rng = generator(self.random_state)
         if validation is None:
@@ -309,6 +319,10 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             name, orders, start = ranks.first(begin)
             plan = replace(plan, orders=orders)
             result, model = fit_chains(plan, start, on_step=on_step, on_sweep=on_sweep)
+        if table:
+            validate_data(self, X, skip_check_array=True)  # feature names, as scikit-learn keeps
+        else:
+            vars(self).pop("feature_names_in_", None)
         self.model_ = model
         self.order_name_ = name
         self.history_ = result.history
@@ -386,12 +400,16 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             "shift_reach": self.shift_reach_,
             "validation_rows": [int(row) for row in self.validation_rows_],
             "trained_on": self.device_,
+            "feature_names": _plain(getattr(self, "feature_names_in_", None)),
         }
         save_model(path, model, about)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote. Raises `FormatError` or OSError."""
+        """Read what `save` wrote. Raises `FormatError` or OSError.
+
+        Where the CUDA device it asks for is not here, it takes device="auto", with a warning.
+        """
         model, about = load_model(path)
         try:
             parameters = dict(about["parameters"])
@@ -407,10 +425,21 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             machine.shift_reach_ = int(about["shift_reach"])
             machine.validation_rows_ = np.asarray(about["validation_rows"], dtype=np.intp)
             machine.device_ = str(about["trained_on"])
+            names = about.get("feature_names")  # not in files written before they were kept
+            if names is not None:
+                machine.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
+                if len(names) != model.features:
+                    raise ValueError(f"{len(names)} feature names, {model.features} features")
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise FormatError(f"{os.fspath(path)}: not a Born machine ({error})") from None
         machine.model_ = model
         machine.n_features_in_ = model.features
+        if str(machine.device).startswith("cuda"):
+            try:
+                resolve_device(machine.device)
+            except ValueError as error:
+                warnings.warn(f"{os.fspath(path)}: {error}; using device='auto'", stacklevel=2)
+                machine.device = "auto"
         return machine
 
     def _settings(self, start: str | Model) -> Settings:
