@@ -289,6 +289,34 @@ def test_a_hook_is_called_before_every_sweep_with_the_batch_and_may_not_return_n
             BornMachine(sweeps=1, augment=bad, random_state=0).fit(PATTERNS)
 
 
+@pytest.mark.parametrize("machines", [1, 2])
+@pytest.mark.parametrize(
+    ("hook", "missing", "message"),
+    [
+        (lambda s, r: s + 1, "raise", "got 1 to 2 for a feature that takes 0 to 1; give levels"),
+        (lambda s, r: s[:0], "raise", "must return samples, got none"),
+        (lambda s, r: s.astype(int) - 1, "raise", "values from 0 up, got -1; missing='marginal"),
+        (lambda s, r: s.astype(int) - 2, "marginalise", "got -2 to -1 for a feature"),
+    ],
+)
+def test_a_hook_that_returns_no_samples_of_these_features_is_named(
+    machines: int, hook: Any, missing: str, message: str
+) -> None:
+    machine = BornMachine(
+        n_machines=machines, sweeps=1, augment=hook, missing=missing, order="given", random_state=0
+    )
+    with pytest.raises(tnkit.ArgumentError, match=f"the augmentation hook .*{message}"):
+        machine.fit(PATTERNS)
+
+
+def test_a_hook_may_hide_values_where_gaps_are_summed_over() -> None:
+    def hide(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.where(rng.random(samples.shape) < 0.1, -1, samples.astype(int))
+
+    machine = BornMachine(sweeps=2, augment=hide, missing="marginalise", random_state=0)
+    assert machine.fit(PATTERNS).history_[-1].nll_train < machine.history_[0].nll_train
+
+
 def test_a_batch_a_bond_is_of_the_size_asked_for(monkeypatch: Any) -> None:
     import born_machine.problem as problem
 

@@ -11,7 +11,7 @@ from born_machine.data import Samples
 from born_machine.train import Augment
 from tnkit import ArgumentError
 
-__all__ = ["ImageShifts", "along_order"]
+__all__ = ["ImageShifts", "along_order", "without_gaps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,21 @@ class ImageShifts:
             top, left = reach - down, reach - right
             shifted[rows] = padded[:, top : top + height, left : left + width]
         return shifted.reshape(len(samples), -1)
+
+
+def without_gaps(hook: Augment) -> Augment:
+    """Return the hook, which raises `ArgumentError` where it returns gaps (negative values)."""
+
+    def whole(samples: Samples, rng: np.random.Generator) -> Samples:
+        drawn = np.asarray(hook(samples, rng))
+        if drawn.dtype.kind == "i" and (drawn < 0).any():
+            raise ArgumentError(
+                f"the augmentation hook must return values from 0 up, got {drawn.min()}; "
+                "missing='marginalise' takes -1 for gaps"
+            )
+        return drawn
+
+    return whole
 
 
 def along_order(hook: Augment, order: Order) -> Augment:

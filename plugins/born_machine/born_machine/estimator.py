@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, DensityMixin, clone
 from sklearn.utils.validation import validate_data
 
 from born_machine.answers import Answers
-from born_machine.augment import ImageShifts
+from born_machine.augment import ImageShifts, without_gaps
 from born_machine.checkpoint import AnyCheckpoint, record_from_json, record_to_json
 from born_machine.curves import Order, shifts_round_the_edge
 from born_machine.data import Samples, shift_reach, shifted_images
@@ -514,7 +514,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     ) -> tuple[int, Samples | None, Augment | None]:
         """Return the reach of shifts, the samples with theirs, and the hook: as `augment` says."""
         if callable(self.augment):
-            return 0, None, self.augment
+            gaps = self.missing == "marginalise"
+            return 0, None, self.augment if gaps else without_gaps(self.augment)
         if self.augment not in AUGMENT:
             raise ArgumentError(
                 f"augment must be one of {', '.join(AUGMENT)} or a function "

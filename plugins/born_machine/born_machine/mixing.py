@@ -122,8 +122,8 @@ def train_mixture(
         held_out = None if validation is None else validation[:, order]
         scorer = Scorer(samples[:, order], held_out, place, ranks)
         hook = None if augment is None else along_order(augment, order)
-        source = SweepFuel(trained_on[:, order], own, hook)
         site_dims = tuple(dims[feature] for feature in order)
+        source = SweepFuel(trained_on[:, order], site_dims, own, hook)
         sweeper = make_sweeper(source, site_dims, own, place=place, keep_open=False, ranks=ranks)
         scorers.append(scorer)
         running.append(checkpoints(first, scorer, sweeper, own, on_step=on_step))

@@ -67,7 +67,7 @@ def train(
     the state does; its `last_good` is the last checkpoint before.
     """
     scorer = Scorer(scored_samples(samples, settings), validation, place, ranks)
-    source = SweepFuel(samples if fuel is None else fuel, settings, augment)
+    source = SweepFuel(samples if fuel is None else fuel, dims, settings, augment)
     sweeper = make_sweeper(source, dims, settings, place=place, ranks=ranks)
     checkpoint = start if isinstance(start, Checkpoint) else None
     steps = checkpoints(start, scorer, sweeper, settings, inputs=inputs, on_step=on_step)
@@ -185,14 +185,19 @@ def scored_samples(samples: Samples, settings: Settings) -> Samples:
 class SweepFuel:
     """What a sweep trains on: a batch drawn for it, augmented for it, or all samples each time.
 
-    Sweep k's draw depends on the seed and k alone. Raises `ArgumentError` where the hook returns
-    what are no samples of these sites.
+    dims: how many values each site takes. Sweep k's draw depends on the seed and k alone. Raises
+    `ArgumentError` where the hook returns what are no samples of these sites.
     """
 
     def __init__(
-        self, samples: Samples, settings: Settings, augment: Augment | None = None
+        self,
+        samples: Samples,
+        dims: tuple[int, ...],
+        settings: Settings,
+        augment: Augment | None = None,
     ) -> None:
         self._samples = samples
+        self._dims = dims
         self._augment = augment
         self._seed = settings.seed
         small = settings.batch_size is not None and settings.batch_size < len(samples)
@@ -208,10 +213,21 @@ class SweepFuel:
         if self._augment is None:
             return samples
         drawn = np.asarray(self._augment(samples, rng))
-        if drawn.ndim != 2 or drawn.shape[1] != samples.shape[1] or drawn.dtype.kind not in "iu":
+        sites = len(self._dims)
+        if drawn.ndim != 2 or drawn.shape[1] != sites or drawn.dtype.kind not in "iu":
             raise ArgumentError(
-                f"the augmentation hook must return integers (sample, {samples.shape[1]}), "
+                f"the augmentation hook must return integers (sample, {sites}), "
                 f"got shape {drawn.shape} of {drawn.dtype}"
+            )
+        if not len(drawn):
+            raise ArgumentError("the augmentation hook must return samples, got none")
+        wrong = np.flatnonzero((drawn.min(axis=0) < -1) | (drawn.max(axis=0) >= self._dims))
+        if len(wrong):
+            site = int(wrong[0])
+            raise ArgumentError(
+                "the augmentation hook must return values that its samples take, got "
+                f"{drawn[:, site].min()} to {drawn[:, site].max()} for a feature that takes 0 to "
+                f"{self._dims[site] - 1}; give levels for larger ones"
             )
         return drawn
 
