@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -12,7 +13,9 @@ from hypothesis import given
 
 from born_machine import BornMachine
 from born_machine.checkpoint import Checkpoint
-from born_machine.footprint import footprint, needed
+from born_machine.fitting import Plan, footprint_of
+from born_machine.footprint import default_limit, footprint, needed
+from born_machine.ranks import Ranks
 from born_machine.settings import Settings
 from born_machine.train import start_state, train
 from tnkit import MemoryLimitError
@@ -110,6 +113,30 @@ def test_a_batch_a_sweep_needs_less() -> None:
     assert machine.footprint_.samples == 100
     with pytest.raises(MemoryLimitError):
         machine.set_params(batch_size=None).fit(walks(1000))
+
+
+def test_a_process_needs_memory_for_its_rows_alone() -> None:
+    plan = Plan(walks(1000), walks(0), DIMS, Settings(max_bond=8), ())
+    alone = footprint_of(plan, "cpu")
+    shared = [footprint_of(replace(plan, ranks=Ranks(rank, 8)), "cpu") for rank in (0, 7)]
+    assert alone is not None
+    assert shared[0] == shared[1]
+    assert shared[0] is not None
+    assert shared[0].samples == 125
+    tight = replace(plan, settings=Settings(max_bond=8, memory_limit=shared[0].total))
+    assert footprint_of(replace(tight, ranks=Ranks(0, 8)), "cpu") == replace(
+        shared[0], limit=shared[0].total
+    )
+    with pytest.raises(MemoryLimitError):
+        footprint_of(tight, "cpu")
+
+
+def test_sweeps_at_a_time_share_the_default_limit() -> None:
+    plan = Plan(walks(9), walks(0), DIMS, Settings(max_bond=2), (), jobs=3)
+    for change, share in (({}, 3), ({"ranks": Ranks(1, 4, 1, 2)}, 6)):
+        found = footprint_of(replace(plan, **change), "cpu")
+        assert found is not None
+        assert found.limit == default_limit() // share
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, True, "4GB"])

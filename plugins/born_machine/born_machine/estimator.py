@@ -128,8 +128,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
     order_name_, shift_reach_
         The site order used; pixels by which training images were shifted, 0 for not at all.
     footprint_
-        The most memory that the sweeps held (`born_machine.footprint.Footprint`), None for method
-        "all-site"; of `fit` alone, not stored.
+        The most memory that a sweep held (`born_machine.footprint.Footprint`), on each process and
+        in each of n_jobs threads, None for method "all-site"; of `fit` alone, not stored.
 
     Examples
     --------
@@ -298,7 +298,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         if validation is not None:
             watched = read_samples(validation, self.missing, features=len(dims), dims=dims)
         plan = Plan(training, watched, dims, settings, (), fuel, hook, self.mixture_weights, place)
-        plan = replace(plan, ranks=ranks, jobs=int(self.n_jobs), held_out=held_out)
+        plan = replace(plan, ranks=ranks, jobs=min(self.n_jobs, self.n_machines), held_out=held_out)
         plan = replace(plan, views=self._views(image_shape, dims))
         components = self.n_machines * max(1, len(plan.views))
         if components > 1 and not len(watched):
@@ -372,7 +372,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         _check_shifts(reach, model.dims)
         orders = tuple(chain.order for chain in chains_of(model))
         plan = Plan(samples, samples[:0], model.dims, settings, orders, fuel, hook, place=place)
-        plan = replace(plan, weights=chain_weights(model), jobs=int(self.n_jobs))
+        plan = replace(plan, weights=chain_weights(model), jobs=min(self.n_jobs, len(orders)))
         with threads(max(model.dims) * settings.largest_bond):
             states, history = one_more_sweep(plan, starts_from(model, settings), history)
         self.__dict__ |= {k: v for k, v in vars(begun).items() if k.endswith("_")}

@@ -205,7 +205,7 @@ def _model(plan: Plan, states: Sequence[MPS]) -> Model:
 
 
 def footprint_of(plan: Plan, device: str) -> Footprint | None:
-    """Return what the sweeps of a plan hold, one machine at a time; None for "all-site".
+    """Return what a sweep of one machine holds on the process with most; None for "all-site".
 
     Raises `MemoryLimitError` where that is more than `plan.settings` or the device allows.
     """
@@ -215,7 +215,12 @@ def footprint_of(plan: Plan, device: str) -> Footprint | None:
     fuel = plan.training if plan.fuel is None else plan.fuel
     if settings.batch_size is not None and settings.batch_per == "sweep":
         fuel = fuel[: settings.batch_size]
-    return needed(fuel, plan.dims, settings, device)
+    ranks, jobs = plan.ranks, plan.jobs
+    shares = [replace(ranks, rank=rank).rows(len(fuel)) for rank in range(ranks.size)]
+    found = (
+        needed(fuel[rows], plan.dims, settings, device, ranks=ranks, jobs=jobs) for rows in shares
+    )
+    return max(found, key=lambda one: one.total)  # the same on every process
 
 
 def first_starts(plan: Plan, rng: np.random.Generator) -> list[MPS]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from born_machine.amplitude import place_dtype
 from born_machine.data import Samples
+from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from tnkit import MemoryLimitError
 
@@ -56,20 +57,29 @@ class Footprint:
 
 
 def needed(
-    samples: Samples, dims: Sequence[int], settings: Settings, device: str = "cpu"
+    samples: Samples,
+    dims: Sequence[int],
+    settings: Settings,
+    device: str = "cpu",
+    *,
+    ranks: Ranks = ALONE,
+    jobs: int = 1,
 ) -> Footprint:
     """Return the footprint of sweeps over these samples (sample, site), negative where missing.
 
-    Raises as `footprint`; the limit is `settings.memory_limit`, else `default_limit` of the device,
-    which is held against what grows with the samples alone: bonds rarely get as large as allowed.
+    ranks, jobs: the processes that train together, and the sweeps at a time of each. Raises as
+    `footprint`; the limit is `settings.memory_limit`, else the share of one sweep in the
+    `default_limit` of the device, which is held against what grows with the samples alone: bonds
+    rarely get as large as allowed. On CUDA each process has a device of its own.
     """
     limit = settings.memory_limit
+    sharing = jobs * (1 if device.startswith("cuda") else ranks.local_size)
     return footprint(
         len(samples),
         dims,
         settings,
         gapped=int((samples < 0).any(axis=1).sum()) if samples.dtype.kind == "i" else 0,
-        limit=default_limit(device) if limit is None else limit,
+        limit=default_limit(device) // sharing if limit is None else limit,
         strict=limit is not None,
     )
 

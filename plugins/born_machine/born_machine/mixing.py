@@ -103,9 +103,10 @@ def train_mixture(
 
     samples, validation, fuel and the hook `augment` speak of features here, start of sites. Each
     machine stops and keeps its best by its own watched NLL; the history is that of the mixture of
-    the best so far. Environments are rebuilt at every sweep, so that the memory is that of one
+    the best so far. Environments are rebuilt at every sweep, so that they take the memory of one
     machine, or of as many as `jobs` lets sweep at a time, each in a thread, to the same result;
-    `ArgumentError` for several jobs where several processes train. start: states, or the checkpoint
+    the samples are held once more for each machine, in its order. `ArgumentError` for several jobs
+    where several processes train. start: states, or the checkpoint
     of a run that goes on exactly as if never stopped. inputs: kept in every checkpoint.
     """
     if jobs > 1 and ranks.size > 1:
@@ -124,7 +125,9 @@ def train_mixture(
         hook = None if augment is None else along_order(augment, order)
         site_dims = tuple(dims[feature] for feature in order)
         source = SweepFuel(trained_on[:, order], site_dims, own, hook)
-        sweeper = make_sweeper(source, site_dims, own, place=place, keep_open=False, ranks=ranks)
+        sweeper = make_sweeper(
+            source, site_dims, own, place=place, keep_open=False, ranks=ranks, jobs=jobs
+        )
         scorers.append(scorer)
         running.append(checkpoints(first, scorer, sweeper, own, on_step=on_step))
     logs: list[tuple[MPS, tuple[Logs, Logs | None]] | None] = [None] * len(running)

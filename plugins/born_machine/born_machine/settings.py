@@ -73,8 +73,9 @@ class Settings:
     cutoffs say: bonds start at their full size, and on a device nothing is read back at a bond.
     split: "auto" takes `born_machine.devices.SPLITS`; or "retraction", "gram", "svd",
     "subspace" (static only). tf32: let CUDA multiply float32 matrices with 10 bits of mantissa.
-    memory_limit: bytes that sweeps over bonds may hold beside the samples, None for half of the
-    device's memory; see `born_machine.footprint` for how they stay under it. scored: record the
+    memory_limit: bytes that a sweep over bonds may hold beside the samples, None for half of the
+    device's memory, shared out among the sweeps that run on it at a time (processes, n_jobs); see
+    `born_machine.footprint` for how they stay under it. scored: record the
     train NLL of so many samples, drawn once, after a sweep; None for all.
     seed: of batches, noise and augmentation; sweep k depends on the seed and k alone.
     """

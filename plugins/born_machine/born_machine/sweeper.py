@@ -77,9 +77,10 @@ class BondSweeper:
     Between sweeps the chain stays open, its environments in place, as long as the samples and the
     state stay; keep_open=False gives that memory back after every sweep. During a sweep as many
     environments are kept as `settings.memory_limit` allows (see `footprint`): `MemoryLimitError`
-    where even the fewest are too many. ranks: the processes that each sweep with their rows of the
-    samples; `ArgumentError` where there are too few rows, or where batch_per="bond", which draws
-    from all rows, meets several processes.
+    where even the fewest are too many. jobs: how many such sweeps share the memory that is allowed
+    by default. ranks: the processes that each sweep with their rows of the samples;
+    `ArgumentError` where there are too few rows, or where batch_per="bond", which draws from all
+    rows, meets several processes.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class BondSweeper:
         place: Place = np.asarray,
         keep_open: bool = True,
         ranks: Ranks = ALONE,
+        jobs: int = 1,
     ) -> None:
         if settings.batch_size is not None and settings.batch_per == "bond" and ranks.size > 1:
             raise ArgumentError("batch_per='bond' works on one process; use 'sweep' on several")
@@ -100,6 +102,7 @@ class BondSweeper:
         self._settings = settings
         self._place = place
         self._keep_open = keep_open
+        self._jobs = jobs
         self._every = 1
         self._samples: Samples | None = None
         self._problem: LikelihoodProblem | GapProblem | None = None
@@ -135,8 +138,10 @@ class BondSweeper:
             like = self._place(state.arrays[0])
             self._problem = self._samples = self._open = None  # before there are two of them
             gaps = bool((samples < 0).any())  # on any process: all must speak of the same arrays
-            self._every = needed(samples[rows], self._dims, settings, str(like.device)).every
-            self._problem = likelihood_problem(samples[rows], self._dims, like, rule, gaps=gaps)
+            own, home = samples[rows], str(like.device)
+            held = needed(own, self._dims, settings, home, ranks=self._ranks, jobs=self._jobs)
+            self._every = held.every
+            self._problem = likelihood_problem(own, self._dims, like, rule, gaps=gaps)
             self._samples = samples
         self._problem = self._problem.with_rule(rule)
         problem: Any = self._problem

@@ -86,13 +86,16 @@ def make_sweeper(
     place: Place = np.asarray,
     keep_open: bool = True,
     ranks: Ranks = ALONE,
+    jobs: int = 1,
 ) -> Sweeper:
-    """Return the sweeper that `settings.method` names."""
+    """Return the sweeper that `settings.method` names; see `BondSweeper`."""
     if settings.method == "all-site":
         from born_machine.allsites import AllSiteSweeper  # torch takes its time
 
         return AllSiteSweeper(fuel, settings, place=place, ranks=ranks)
-    return BondSweeper(fuel, dims, settings, place=place, keep_open=keep_open, ranks=ranks)
+    return BondSweeper(
+        fuel, dims, settings, place=place, keep_open=keep_open, ranks=ranks, jobs=jobs
+    )
 
 
 def checkpoints(
