@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import born_machine.devices
 import tnkit
 from born_machine import BornMachine, bars_and_stripes
 from born_machine.devices import SPLITS, chosen_split, device_kind, float32_products
@@ -153,6 +156,29 @@ def test_torchs_precision_is_as_asked_and_put_back(tf32: bool) -> None:
     assert torch.get_float32_matmul_precision() == before
     with float32_products(torch.ones(1), tf32=tf32):
         assert torch.get_float32_matmul_precision() == before
+
+
+def test_threads_leave_torchs_precision_to_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that ends first puts back what it found, while the other still sweeps."""
+    monkeypatch.setattr(born_machine.devices, "device_kind", lambda _: "cuda")
+    threads: list[int] = []
+    seen = set()
+
+    def slowly(*_: Any) -> None:
+        if (thread := threading.get_ident()) not in threads:
+            threads.append(thread)
+        time.sleep(0.003 * threads.index(thread))
+        seen.add(torch.get_float32_matmul_precision())
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        machine = BornMachine(n_machines=2, n_jobs=2, max_bond=4, sweeps=2, random_state=0)
+        machine.set_params(order=["given", "given"]).fit(PATTERNS, on_step=slowly)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == {"highest"}
 
 
 @pytest.mark.parametrize(

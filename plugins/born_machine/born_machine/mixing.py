@@ -13,6 +13,7 @@ from born_machine.augment import along_order
 from born_machine.checkpoint import Checkpoint, Inputs, MixtureCheckpoint, SweepRecord
 from born_machine.curves import Order, variations
 from born_machine.data import Samples
+from born_machine.devices import float32_products
 from born_machine.models.mixture import fitted_weights, log_mean
 from born_machine.ordering import CURVES, LEARNED, site_order
 from born_machine.ranks import ALONE, Ranks
@@ -132,7 +133,9 @@ def train_mixture(
         running.append(checkpoints(first, scorer, sweeper, own, on_step=on_step))
     logs: list[tuple[MPS, tuple[Logs, Logs | None]] | None] = [None] * len(running)
     while True:
-        done = _next_of_each(running, jobs)
+        # once round all: the setting is the process's, and threads would put back each other's
+        with float32_products(place(np.zeros(1)), tf32=bool(settings.tf32)):
+            done = _next_of_each(running, jobs)
         if all(checkpoint is None for checkpoint in done):
             return MixtureCheckpoint(tuple(members), history, inputs)
         for number, new in enumerate(done):
