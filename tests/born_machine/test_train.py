@@ -137,6 +137,28 @@ def test_a_run_resumes_bit_for_bit(stop: int, tmp_path: Any) -> None:
     assert [r.nll_train for r in resumed.history] == [r.nll_train for r in whole.history]
 
 
+@pytest.mark.parametrize("centre", [0, 3, 6, 7, 8, None])
+@pytest.mark.parametrize("method", ["two-site", "one-site"])
+def test_a_start_has_its_centre_anywhere(method: str, centre: int | None) -> None:
+    patterns = bars_and_stripes(3, 3)
+    settings = Settings(sweeps=2, dtype="float64", method=method, max_bond=4)
+    state = start_state(patterns, (2,) * 9, settings, np.random.default_rng(0))
+    expected = train(patterns, None, (2,) * 9, settings, start=state).history
+    moved = tnkit.canonicalize(state, 0 if centre is None else centre)
+    if centre is None:
+        moved = tnkit.MPS.from_arrays(moved.arrays)
+    found = train(patterns, None, (2,) * 9, settings, start=moved).history
+    for a, b in zip(found, expected, strict=True):
+        assert a.nll_train == pytest.approx(b.nll_train, abs=1e-3)
+
+
+def test_sweeps_go_on_from_an_all_site_checkpoint() -> None:
+    patterns = bars_and_stripes(3, 3)
+    first = run(patterns, Settings(method="all-site", sweeps=1, max_bond=4))
+    again = train(patterns, None, (2,) * 9, Settings(sweeps=3, max_bond=8), start=first)
+    assert again.history[-1].nll_train < first.history[-1].nll_train
+
+
 def test_a_chain_of_one_site_is_its_marginal() -> None:
     samples = np.array([[0], [2], [2], [1]])
     machine = BornMachine().fit(samples)

@@ -152,7 +152,9 @@ class BondSweeper:
         if opened is not None and opened[0] is state:
             zipper = opened[1]
         else:
-            centre = len(state) - 1 if settings.method == "one-site" else state.centre or 0
+            last = len(state) - 1
+            stays = settings.method != "one-site" and state.centre == last - 1
+            centre = last - 1 if stays else last  # of where the first step may find it
             zipper = open_zipper(placed(state, self._place), problem, centre)
         del opened
         width = 1 if settings.method == "one-site" else 2
