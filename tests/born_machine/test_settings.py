@@ -132,6 +132,26 @@ def test_a_wrong_knob_is_named(knobs: dict[str, Any], message: str) -> None:
         Settings(**knobs)
 
 
+def test_schedules_are_read_once_before_the_sweeps() -> None:
+    asked: list[int] = []
+
+    def bond(sweep: int) -> int:
+        asked.append(sweep)
+        return 2
+
+    settings = Settings(max_bond=bond, sweeps=4, patience=0, batch_size=5)
+    assert asked == [1, 2, 3, 4]
+    run(settings)
+    assert asked[4:] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("max_bond", "largest"), [(7, 7), ([2, 9, 4], 9), ([2, 3, 4, 9, 99], 9), (lambda k: 2 * k, 8)]
+)
+def test_the_largest_bond_is_that_of_the_sweeps_there_are(max_bond: Any, largest: int) -> None:
+    assert Settings(max_bond=max_bond, sweeps=4).largest_bond == largest
+
+
 def test_a_sweep_that_raises_the_nll_is_taken_back() -> None:
     """At a wild learning rate: the accepted NLL never rises, the rate shrinks, training goes on."""
     wild = Settings(sweeps=12, patience=0, **WILD)

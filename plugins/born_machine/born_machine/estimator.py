@@ -44,7 +44,7 @@ from born_machine.mixing import WEIGHTS, mixture_weights
 from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
 from born_machine.ranks import ALONE, Ranks
-from born_machine.settings import Schedule, Settings, plain_schedule
+from born_machine.settings import SCHEDULES, Schedule, Settings, plain_schedule
 from born_machine.train import Augment
 from tnkit import ArgumentError, FormatError, StepInfo, checked, threads
 
@@ -52,7 +52,6 @@ __all__ = ["BornMachine"]
 
 _MOST_MACHINES = 2**16
 AUGMENT = ("auto", "none", "shifts", "random-shifts")
-_SCHEDULES = ("max_bond", "value_cutoff", "cutoff", "learning_rate", "noise")
 
 
 class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -385,7 +384,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Write the trained machine to one file, atomically, without pickle."""
         model = self._fitted()
         parameters = self.get_params()
-        for name in _SCHEDULES:
+        for name in SCHEDULES:
             parameters[name] = plain_schedule(name, parameters[name], self.sweeps)
         if callable(self.augment):
             parameters["augment"] = "a function"  # fit refuses it: hand the function in again
@@ -443,7 +442,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         return machine
 
     def _settings(self, start: str | Model) -> Settings:
-        names = (field.name for field in fields(Settings) if field.name not in ("start", "seed"))
+        made = ("start", "seed", "largest_bond")
+        names = (field.name for field in fields(Settings) if field.name not in made)
         seed = self.random_state
         if seed is None:
             seed = int(np.random.default_rng().integers(2**32))

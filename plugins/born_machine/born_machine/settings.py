@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from tnkit import ArgumentError, Truncation
 
 __all__ = [
     "METHODS",
+    "SCHEDULES",
     "SPLIT_METHODS",
     "Schedule",
     "Settings",
@@ -26,6 +27,7 @@ Schedule: TypeAlias = float | Sequence[float] | Callable[[int], float]
 
 METHODS = ("two-site", "one-site", "all-site")
 SPLIT_METHODS = ("auto", "retraction", "gram", "svd", "subspace")
+SCHEDULES = ("max_bond", "value_cutoff", "cutoff", "learning_rate", "noise")
 _OF_BONDS = ("backtracks", "bond_penalty", "entropy_bonus")
 _MOST_NOISE = 1e6  # beyond, float32 forgets the block
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -78,6 +80,7 @@ class Settings:
     `born_machine.footprint` for how they stay under it. scored: record the
     train NLL of so many samples, drawn once, after a sweep; None for all.
     seed: of batches, noise and augmentation; sweep k depends on the seed and k alone.
+    largest_bond: the largest that any sweep allows, found once, when the settings are made.
     """
 
     max_bond: Schedule = 50
@@ -107,6 +110,7 @@ class Settings:
     memory_limit: int | None = None
     scored: int | None = None
     seed: int = 0
+    largest_bond: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -146,7 +150,10 @@ class Settings:
             raise ArgumentError(f"longest must be above 0, got {self.longest!r}")
         if self.split == "subspace" and not self.static:
             raise ArgumentError("split='subspace' keeps a fixed number of values; add static=True")
-        values = [self.at(sweep) for sweep in range(1, max(self.sweeps, 1) + 1)]
+        stay = max(_length(getattr(self, name), self.sweeps) for name in SCHEDULES)
+        values = [self.at(sweep) for sweep in range(1, max(stay, 1) + 1)]
+        bonds = [one.truncation.max_bond or 1 for one in values]
+        object.__setattr__(self, "largest_bond", max(bonds))
         if self.method == "all-site":
             knobs = {name: getattr(self, name) for name in _OF_BONDS}
             knobs["noise"] = max(one.noise for one in values)
@@ -177,12 +184,6 @@ class Settings:
         )
         return SweepSettings(truncation, rate, noise)
 
-    @property
-    def largest_bond(self) -> int:
-        """The largest bond dimension that any sweep allows."""
-        bonds = (self.at(k).truncation.max_bond for k in range(1, max(self.sweeps, 1) + 1))
-        return max(bond or 1 for bond in bonds)
-
 
 def at_sweep(name: str, schedule: Schedule, sweep: int) -> Any:
     """Return the value of a schedule at a sweep, counted from 1; checking it is the caller's."""
@@ -193,6 +194,13 @@ def at_sweep(name: str, schedule: Schedule, sweep: int) -> Any:
             raise ArgumentError(f"{name} is an empty sequence; give one value a sweep")
         return schedule[min(max(sweep, 1), len(schedule)) - 1]
     return schedule
+
+
+def _length(schedule: Schedule, sweeps: int) -> int:
+    """Return after how many of so many sweeps a schedule stays as it is."""
+    if callable(schedule):
+        return sweeps
+    return min(sweeps, len(schedule)) if isinstance(schedule, Sequence | np.ndarray) else 1
 
 
 def plain_schedule(name: str, schedule: Schedule, sweeps: int) -> Any:
