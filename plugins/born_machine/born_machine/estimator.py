@@ -258,8 +258,10 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             raise ArgumentError("several processes need one random_state, got None")
         settings = self._settings(self.start)
         origin = self._origin()
-        known = {} if origin is None else {"features": origin.features, "dims": origin.dims}
-        samples = read_samples(X, self.missing, **known)
+        if origin is None:
+            samples = read_samples(X, self.missing)
+        else:
+            samples = read_samples(X, self.missing, features=origin.features, dims=origin.dims)
         shape = np.shape(X)
         table = len(shape) == 2
         if table:
@@ -321,7 +323,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         if table:
             validate_data(self, X, skip_check_array=True)  # feature names, as scikit-learn keeps
         else:
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
         self.model_ = model
         self.order_name_ = name
         self.history_ = result.history
