@@ -65,6 +65,9 @@ class CutAtOne(BornMachine):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None, **more: Any) -> CutAtOne:
         return super().fit(self._cut(X), y, **more)
 
+    def partial_fit(self, X: Any, y: Any = None) -> CutAtOne:
+        return super().partial_fit(self._cut(X), y)
+
     def score_samples(self, X: Any) -> Any:
         return super().score_samples(self._cut(X))
 
