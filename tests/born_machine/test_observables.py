@@ -292,3 +292,24 @@ def test_the_renyi_entropy_of_a_large_bond_is_refused_before_work() -> None:
     psi = tnkit.random_mps(20, bond_dim=200, seed=0)
     with pytest.raises(tnkit.MemoryLimitError, match="bond 200"):
         model_from_state(psi, np.arange(20), (2,) * 20).renyi2()
+
+
+def asked(model: Model) -> BornMachine:
+    machine = BornMachine()
+    machine.model_ = model
+    return machine
+
+
+def test_unknown_features_of_more_than_256_values_come_back_whole() -> None:
+    """x_0 = 0 forces x_1 = 299, and x_0 = 1 forces x_1 = 7."""
+    first, second = np.zeros((1, 2, 2)), np.zeros((2, 300, 1))
+    first[0, 0, 0] = first[0, 1, 1] = np.sqrt(0.5)
+    second[0, 299, 0] = second[1, 7, 0] = 1.0
+    chain = model_from_state(tnkit.MPS.from_arrays([first, second]), np.arange(2), (2, 300))
+    expected, known = [[0, 299], [1, 7]], [True, False]
+    for model in (chain, MixtureModel((chain, chain), (0.5, 0.5))):
+        machine = asked(model)
+        assert machine.complete([[0, 0], [1, 0]], known).tolist() == expected
+        for beam in (1, 400):
+            found = machine.most_probable([[0, 0], [1, 0]], known, beam=beam)
+            assert found.samples.tolist() == expected

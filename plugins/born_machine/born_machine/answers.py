@@ -195,7 +195,9 @@ class Answers:
                 f"known has shape {np.shape(known)}; expected one mask of {model.features} "
                 f"features or one for each of {len(values)} samples"
             )
-        return check_samples(np.where(mask, values, 0), dims=model.dims), mask
+        samples = check_samples(np.where(mask, values, 0), dims=model.dims)
+        kind = np.uint8 if max(model.dims) <= 256 else np.int64  # answers are written into it
+        return samples.astype(kind, copy=False), mask
 
     def _fitted(self) -> Model:
         if not hasattr(self, "model_"):
