@@ -313,3 +313,54 @@ def test_unknown_features_of_more_than_256_values_come_back_whole() -> None:
         for beam in (1, 400):
             found = machine.most_probable([[0, 0], [1, 0]], known, beam=beam)
             assert found.samples.tolist() == expected
+
+
+def two_words(length: int, weight: float, seed: int, dtype: str) -> MPSModel:
+    """p(00..0) = 1 - weight, p(11..1) = weight, in a basis of every bond drawn at random."""
+    rng = np.random.default_rng(seed)
+    copies = np.zeros((2, 2, 2), dtype=dtype)
+    copies[0, 0, 0] = copies[1, 1, 1] = 1.0
+    arrays = [np.array([[1.0 - weight, weight]]) ** 0.5 @ copies.reshape(2, 4)]
+    arrays = [arrays[0].reshape(1, 2, 2), *[copies] * (length - 2), copies.sum(2)[:, :, None]]
+    for k in range(length - 1):
+        turn = np.linalg.qr(rng.standard_normal(8).view(dtype)[:4].reshape(2, 2))
+        arrays[k] = arrays[k] @ turn.Q
+        arrays[k + 1] = np.tensordot(turn.Q.conj().T, arrays[k + 1], axes=1)
+    return model_from_state(tnkit.MPS.from_arrays(arrays), np.arange(length), (2,) * length)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("seed", range(10))
+def test_an_impossible_known_part_is_never_taken_for_rounding(seed: int, dtype: str) -> None:
+    """A zero and a one are known, other values not."""
+    model = two_words(6, 0.5, seed, dtype)
+    rng = np.random.default_rng(seed)
+    samples, known = np.tile([0, 1, 0, 1, 0, 1], (20, 1)), rng.random((20, 6)) < 0.5
+    known[np.arange(20), 2 * rng.integers(0, 3, 20)] = True
+    known[np.arange(20), 2 * rng.integers(0, 3, 20) + 1] = True
+    known[known.all(axis=1), 0] = False
+    assert np.isneginf(model.log_marginal(samples, known)).all()
+    machine = asked(model).set_params(missing="marginalise")
+    assert machine.score(np.where(known, samples, -1)) == -np.inf
+    for question in (
+        lambda row: log_conditional(model, samples[row], ~known[row], known[row]),
+        lambda row: model.complete(samples[row], known[row], rng),
+        lambda row: model.most_probable(samples[row], known[row], 4),
+        lambda row: conditional_marginals(model.state.arrays, samples[row], known[row]),
+    ):
+        for i in range(20):
+            with pytest.raises(tnkit.ArgumentError, match="sample 0 has probability zero"):
+                question(slice(i, i + 1))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_small_probability_is_no_impossibility(seed: int) -> None:
+    model = two_words(6, 1e-12, seed, "float64")
+    for site in range(6):
+        known = np.arange(6)[None] == site
+        ones = np.ones((1, 6), dtype=int)
+        assert model.log_marginal(ones, known) == pytest.approx(np.log(1e-12), abs=0.01)
+        assert model.complete(ones, known, np.random.default_rng(0)).tolist() == [[1] * 6]
+    alone = model_from_state(tnkit.product_mps([[1.0, 1e-20], [0.6, 0.8]]), np.arange(2), (2, 2))
+    marginal = alone.log_marginal(np.array([[1, 0]]), np.array([[True, False]]))
+    assert marginal == pytest.approx(2 * np.log(1e-20))

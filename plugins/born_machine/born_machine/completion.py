@@ -10,9 +10,16 @@ import numpy.typing as npt
 
 from tnkit import ArgumentError
 
-__all__ = ["agreement", "agreement_steps", "complete_chain", "conditional_marginals"]
+__all__ = [
+    "agreement",
+    "agreement_steps",
+    "complete_chain",
+    "conditional_marginals",
+    "refuse_impossible",
+]
 
 _Floats: TypeAlias = npt.NDArray[Any]
+_ROUNDING = 64 * np.finfo(np.float64).eps
 
 
 def complete_chain(
@@ -50,7 +57,8 @@ def _complete_batch(
     rng: np.random.Generator,
     offset: int,
 ) -> npt.NDArray[np.integer[Any]]:
-    agree, _ = agreement(arrays, samples, known)
+    agree, scales = agreement(arrays, samples, known)
+    refuse_impossible((scales > 0.0).all(axis=0), offset)
     out = np.array(samples)
     n = len(out)
     vectors = np.ones((n, 1), dtype=arrays[0].dtype)
@@ -68,7 +76,7 @@ def _complete_batch(
             weights = np.where(given[:, None] & ~allowed, 0.0, weights)
         cumulative = np.cumsum(np.maximum(weights, 0.0), axis=1)
         total = cumulative[:, -1]
-        _refuse(total, offset)
+        refuse_impossible(total > 0.0, offset)
         threshold = rng.random(n) * total
         values = np.minimum((cumulative <= threshold[:, None]).sum(axis=1), d - 1)
         out[:, k] = values  # a known site's only possible value is its own
@@ -94,7 +102,8 @@ def conditional_marginals(
     for start in range(0, len(samples), batch):
         rows = slice(start, start + batch)
         given, values = known[rows], samples[rows]
-        agree, _ = agreement(arrays, values, given)
+        agree, scales = agreement(arrays, values, given)
+        refuse_impossible((scales > 0.0).all(axis=0), start)
         left = np.ones((len(values), 1, 1), dtype=arrays[0].dtype)
         for k, array in enumerate(arrays):
             l, d, r = array.shape
@@ -113,19 +122,19 @@ def conditional_marginals(
                 else:
                     weights[allowed, value] = np.einsum("nrs,nrs->n", part, rest[allowed]).real
             weights = np.maximum(weights, 0.0)
-            _refuse(weights.sum(axis=1), start)
+            refuse_impossible(weights.sum(axis=1) > 0.0, start)
             tables[k][rows] = weights / weights.sum(axis=1, keepdims=True)
             left = total / np.einsum("nrr->n", total).real[:, None, None]
     return tables
 
 
-def _refuse(totals: npt.NDArray[np.float64], offset: int) -> None:
-    """Raise `ArgumentError` where nothing agrees with the known part."""
-    if not (totals > 0.0).all():
-        impossible = ", ".join(str(offset + i) for i in np.flatnonzero(~(totals > 0.0))[:5])
+def refuse_impossible(possible: npt.NDArray[np.bool_], offset: int = 0) -> None:
+    """Raise `ArgumentError` naming, from `offset` on, the samples (sample,) that are not."""
+    if not possible.all():
+        numbers = ", ".join(str(offset + i) for i in np.flatnonzero(~possible)[:5])
         raise ArgumentError(
-            f"the known part of sample {impossible} has probability zero under the model; "
-            "there is nothing to draw from"
+            f"the known part of sample {numbers} has probability zero under the model; "
+            "nothing can be said given it"
         )
 
 
@@ -137,11 +146,13 @@ def agreement(
     """Return, for every bond, the matrices of all that follows and agrees with the known values.
 
     Entry k, of shape (sample, left, left), covers the sites from k on, divided by scales[k]
-    (sample,) to trace one; None stands for the identity, where no known site follows.
+    (sample,) to trace one; None stands for the identity, where no known site follows. The scales
+    of a sample multiply to the probability of its known part; one of them is 0 where nothing
+    agrees (see `agreement_steps`).
     """
     matrices: list[_Floats | None] = [None] * (len(arrays) + 1)
     scales = np.ones((len(arrays) + 1, len(samples)))
-    for k, total, scale in agreement_steps(arrays, samples, known, stop=1):
+    for k, total, scale in agreement_steps(arrays, samples, known, stop=0):
         matrices[k], scales[k] = total, scale
     return matrices, scales
 
@@ -153,18 +164,26 @@ def agreement_steps(
     *,
     stop: int,
 ) -> Iterator[tuple[int, _Floats, _Floats]]:
-    """Yield (site, matrices, scales) of `agreement` from the last known site down to `stop`."""
+    """Yield (site, matrices, scales) of `agreement` from the last known site down to `stop`.
+
+    Matrices and scale are 0 where a site leaves at most 64 eps = 1.4e-14 (of what its arrays leave,
+    where that is less than one): rounding, of either sign, is all that such a number may be.
+    Larger ones stand. What rounding left of an impossible part can grow again where the sites
+    further left make it likelier than the possible one by orders of magnitude; it is not seen then.
+    """
     sites = np.flatnonzero(known.any(axis=0))
     rest: _Floats | None = None
     for k in range(int(sites[-1]) if len(sites) else -1, stop - 1, -1):
         array = arrays[k]
         l, d, r = array.shape
         total = np.zeros((len(samples), l, l), dtype=array.dtype)
+        floor = np.zeros(len(samples))
         for value in range(d):
             wanted = np.flatnonzero(~known[:, k] | (samples[:, k] == value))
             if not len(wanted):
                 continue
             matrix = array[:, value, :]
+            floor[wanted] += _ROUNDING * min(1.0, float(np.linalg.norm(matrix)) ** 2)
             if rest is None:
                 total[wanted] += matrix @ matrix.conj().T
                 continue
@@ -173,5 +192,6 @@ def agreement_steps(
             whole = (half @ matrix.T).reshape(-1, l, l)  # transposed, and Hermitian
             total[wanted] += whole.transpose(0, 2, 1)
         trace = np.einsum("nll->n", total).real
-        rest = total / np.where(trace > 0.0, trace, 1.0)[:, None, None]
+        trace = np.where(trace <= floor, 0.0, trace)  # NaN stays NaN
+        rest = total / np.where(trace == 0.0, np.inf, trace)[:, None, None]
         yield k, rest, trace

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from born_machine.completion import agreement, agreement_steps
+from born_machine.completion import agreement, agreement_steps, refuse_impossible
 from tnkit import ArgumentError, MemoryLimitError
 
 __all__ = [
@@ -62,7 +62,8 @@ def log_marginals(
 ) -> npt.NDArray[np.float64]:
     """Return ln p(known part) of every sample, all else summed over exactly; -inf if impossible.
 
-    samples, known: (sample, site). A conditional is the difference of two of these.
+    samples, known: (sample, site). A conditional is the difference of two of these. What counts as
+    impossible in double precision: see `agreement_steps`.
     Cost O(samples sites site_dim bond^3); at most about `memory` bytes at a time.
     """
     widest = max(array.shape[0] ** 2 * array.itemsize for array in arrays)
@@ -192,6 +193,7 @@ def most_probable_chain(
     for i in range(len(samples)):
         row = slice(i, i + 1)
         matrices, scales = agreement(arrays, samples[row], known[row])
+        refuse_impossible((scales > 0.0).all(axis=0), i)
         best[i], logs[i], missed = _beam(
             arrays, matrices, np.log(scales[:, 0]), samples[i], known[i], beam, i
         )

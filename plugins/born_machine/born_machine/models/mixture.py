@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from born_machine.completion import refuse_impossible
 from born_machine.data import Samples
-from born_machine.models.protocol import Model, refuse_impossible
+from born_machine.models.protocol import Model
 from born_machine.observables import MostProbable, PairTables
 from tnkit import ArgumentError, MemoryLimitError, SizeError, Truncation
 
@@ -103,7 +104,7 @@ class MixtureModel:
         """
         logs = np.stack([c.log_marginal(samples, known) for c in self.components], axis=1)
         logs += np.log(self.weights)
-        refuse_impossible(logs.max(axis=1))
+        refuse_impossible(logs.max(axis=1) > -np.inf)
         posterior = np.exp(logs - logs.max(axis=1, keepdims=True))
         cumulative = np.cumsum(posterior, axis=1)
         threshold = rng.random(len(samples)) * cumulative[:, -1]

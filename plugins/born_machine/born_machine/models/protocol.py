@@ -9,11 +9,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from born_machine.completion import refuse_impossible
 from born_machine.data import Samples
 from born_machine.observables import MostProbable, PairTables
 from tnkit import ArgumentError, Truncation
 
-__all__ = ["Model", "expectation", "joint_marginal", "log_conditional", "refuse_impossible"]
+__all__ = ["Model", "expectation", "joint_marginal", "log_conditional"]
 
 
 class Model(Protocol):
@@ -115,18 +116,8 @@ def log_conditional(
     `ArgumentError` names the samples whose known part is impossible.
     """
     evidence = model.log_marginal(samples, known)
-    refuse_impossible(evidence)
+    refuse_impossible(evidence > -np.inf)
     return model.log_marginal(samples, wanted | known) - evidence
-
-
-def refuse_impossible(evidence: npt.NDArray[np.float64]) -> None:
-    """Raise `ArgumentError` naming the samples with ln p(known part) = -inf."""
-    if np.isneginf(evidence).any():
-        numbers = ", ".join(map(str, np.flatnonzero(np.isneginf(evidence))[:5]))
-        raise ArgumentError(
-            f"the known part of sample {numbers} has probability zero under the model; "
-            "nothing can be said given it"
-        )
 
 
 def expectation(model: Model, functions: Mapping[tuple[int, ...], Any]) -> float:
