@@ -364,3 +364,22 @@ def test_a_small_probability_is_no_impossibility(seed: int) -> None:
     alone = model_from_state(tnkit.product_mps([[1.0, 1e-20], [0.6, 0.8]]), np.arange(2), (2, 2))
     marginal = alone.log_marginal(np.array([[1, 0]]), np.array([[True, False]]))
     assert marginal == pytest.approx(2 * np.log(1e-20))
+
+
+def test_a_component_that_finds_the_known_part_impossible_is_not_asked() -> None:
+    """Zeros for x_0 = 0, and for x_0 = 1 the rest leaning to zero."""
+    zeros = tnkit.product_mps([[1.0, 0.0]] * 4)
+    ones = tnkit.product_mps([[0.0, 1.0], *[[0.8, 0.6]] * 3])
+    parts = tuple(model_from_state(psi, np.arange(4), (2,) * 4) for psi in (zeros, ones))
+    mixture = MixtureModel(parts, (0.5, 0.5))
+    samples = np.array([[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]])
+    known = np.array([[True, False, False, False]] * 3)
+    for beam in (1, 8):
+        found = mixture.most_probable(samples[:2], known[:2], beam)
+        np.testing.assert_array_equal(found.samples, samples[:2])
+        np.testing.assert_allclose(np.exp(found.log_probability), [0.5, 0.5 * 0.64**3])
+        assert found.exact.tolist() == [True, beam == 8]
+        with pytest.raises(tnkit.ArgumentError, match="sample 2 has probability zero"):
+            mixture.most_probable(samples, known | (samples == 1), beam)
+    with pytest.raises(tnkit.ArgumentError, match="beam must be"):
+        mixture.most_probable(samples, known, 0)

@@ -21,6 +21,7 @@ from tnkit import ArgumentError, MemoryLimitError
 __all__ = [
     "MostProbable",
     "PairTables",
+    "check_beam",
     "log_marginals",
     "most_probable_chain",
     "mutual_information",
@@ -186,8 +187,7 @@ def most_probable_chain(
     `ArgumentError` where a known part is impossible. Cost O(samples sites beam site_dim bond^2)
     beside that of `log_marginals`.
     """
-    if isinstance(beam, bool) or not isinstance(beam, int | np.integer) or beam < 1:
-        raise ArgumentError(f"beam must be a whole number from 1 up, got {beam!r}")
+    check_beam(beam)
     best = np.array(samples)
     logs, bounds = np.empty(len(samples)), np.empty(len(samples))
     for i in range(len(samples)):
@@ -199,6 +199,12 @@ def most_probable_chain(
         )
         bounds[i] = max(logs[i], missed)
     return MostProbable(best, logs, bounds)
+
+
+def check_beam(beam: int) -> None:
+    """Raise `ArgumentError` for what is no width of a beam."""
+    if isinstance(beam, bool) or not isinstance(beam, int | np.integer) or beam < 1:
+        raise ArgumentError(f"beam must be a whole number from 1 up, got {beam!r}")
 
 
 def _beam(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from born_machine.completion import refuse_impossible
 from born_machine.data import Samples
 from born_machine.models.protocol import Model
-from born_machine.observables import MostProbable, PairTables
+from born_machine.observables import MostProbable, PairTables, check_beam
 from tnkit import ArgumentError, MemoryLimitError, SizeError, Truncation
 
 __all__ = ["MixtureModel", "fitted_weights", "log_mean"]
@@ -124,25 +124,27 @@ class MixtureModel:
         Every component proposes its own, and the best under the mixture is taken. No completion
         is more probable than the weighted mean of the components' own bounds: sum_c w_c max p_c.
         Where the unknown features have at most `beam` configurations all are tried: exact.
+        Components that find a known part impossible are not asked; `ArgumentError` where all do.
         """
-        found = [c.most_probable(samples, known, beam) for c in self.components]
-        scores = np.stack([self.log_likelihood(f.samples) for f in found])
-        rows = np.arange(len(samples))
-        best = scores.argmax(axis=0)
-        chosen = np.stack([f.samples for f in found])[best, rows]
-        logs = scores[best, rows]
-        bounds = np.maximum(log_mean([f.log_bound for f in found], self.weights), logs)
-        for i in range(len(samples)):
-            if (
-                math.prod(d for d, given in zip(self.dims, known[i], strict=True) if not given)
-                > beam
-            ):
-                continue
+        check_beam(beam)
+        evidence = np.stack([c.log_marginal(samples, known) for c in self.components])
+        refuse_impossible(evidence.max(axis=0) > -np.inf)
+        chosen, logs = np.array(samples), np.full(len(samples), -np.inf)
+        bounds = np.full(evidence.shape, -np.inf)
+        free = [itertools.compress(self.dims, ~row) for row in known]
+        few = np.array([math.prod(dims) <= beam for dims in free], dtype=bool)
+        for i in np.flatnonzero(few):
             whole = _configurations(self.dims, samples[i], known[i])
-            values = self.log_likelihood(whole)
-            chosen[i], logs[i] = whole[values.argmax()], values.max()
-            bounds[i] = logs[i]
-        return MostProbable(chosen, logs, bounds)
+            scores = self.log_likelihood(whole)
+            chosen[i], logs[i] = whole[scores.argmax()], scores.max()
+        for number, component in enumerate(self.components):
+            rows = np.flatnonzero(~few & (evidence[number] > -np.inf))
+            found = component.most_probable(samples[rows], known[rows], beam)
+            bounds[number, rows] = found.log_bound
+            scores = self.log_likelihood(found.samples)
+            better = scores > logs[rows]
+            chosen[rows[better]], logs[rows[better]] = found.samples[better], scores[better]
+        return MostProbable(chosen, logs, np.maximum(log_mean(bounds, self.weights), logs))
 
     def marginals(self) -> list[npt.NDArray[np.float64]]:
         """Return p(x_f) of every feature."""
