@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import hypothesis.strategies as st
@@ -197,3 +198,15 @@ def test_a_damaged_model_file_is_refused(tmp_path: Any, position: int) -> None:
     path.write_bytes(content)
     with pytest.raises(tnkit.FormatError):
         load_model(path)
+
+
+def test_scoring_bytes_takes_no_more_than_their_copy_in_site_order() -> None:
+    model = model_from_state(
+        tnkit.random_mps(50, bond_dim=2, seed=0), np.arange(50)[::-1], [2] * 50
+    )
+    samples = np.random.default_rng(0).integers(0, 2, (60_000, 50), dtype=np.uint8)
+    tracemalloc.start()
+    model.log_likelihood(samples)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * samples.nbytes

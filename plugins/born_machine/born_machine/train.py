@@ -15,7 +15,7 @@ import numpy.typing as npt
 from born_machine.checkpoint import Checkpoint, Inputs, SweepRecord
 from born_machine.data import Samples
 from born_machine.devices import float32_products
-from born_machine.likelihood import log_likelihood
+from born_machine.models.mps import log_likelihoods
 from born_machine.observables import log_marginals
 from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
@@ -267,11 +267,7 @@ class Scorer:
         if not known.all():
             exact = normalize(canonicalize(MPS.from_arrays(arrays), 0))
             return log_marginals(exact.arrays, samples, known)
-        exact = MPS(tuple(map(self.place, arrays)), state.sites, state.gauge)
-        if samples.dtype.itemsize > 1:
-            samples = samples.astype(np.int64)  # bytes stay what they are: an eighth of the memory
-        logs = log_likelihood(exact, self.place(samples))
-        return np.asarray(logs if isinstance(logs, np.ndarray) else logs.cpu(), dtype=np.float64)
+        return log_likelihoods(MPS(arrays, state.sites, state.gauge), samples, self.place)
 
 
 def _record(

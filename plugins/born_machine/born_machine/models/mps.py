@@ -37,7 +37,7 @@ from tnkit import (
     verify,
 )
 
-__all__ = ["MPSModel", "model_from_state"]
+__all__ = ["MPSModel", "log_likelihoods", "model_from_state"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -74,15 +74,13 @@ class MPSModel:
 
         place: puts an array where the work shall be done (a device).
         """
-        sites = place(np.ascontiguousarray(samples[:, self.order]).astype(np.int64))
-        logs = log_likelihood(self._placed(place), sites)
-        return np.asarray(logs if isinstance(logs, np.ndarray) else logs.cpu(), dtype=np.float64)
+        return log_likelihoods(self.state, samples[:, self.order], place)
 
     def sample(
         self, n: int, rng: np.random.Generator, place: Callable[[Any], Any] = np.asarray
     ) -> Samples:
         """Draw `n` samples (sample, feature), all at once; place as in `log_likelihood`."""
-        return self._to_features(sample(self._placed(place), n, seed=rng))
+        return self._to_features(sample(_placed(self.state, place), n, seed=rng))
 
     def complete(
         self, samples: Samples, known: npt.NDArray[np.bool_], rng: np.random.Generator
@@ -163,13 +161,27 @@ class MPSModel:
         """Take order and dims out of `about` and return the model of `state`; raise as above."""
         return cls(state, *_features(state, np.asarray(about.pop("order")), about.pop("dims")))
 
-    def _placed(self, place: Callable[[Any], Any]) -> MPS:
-        return MPS(tuple(map(place, self.state.arrays)), self.state.sites, self.state.gauge)
-
     def _to_features(self, sites: Samples) -> Samples:
         features = np.empty_like(sites)
         features[:, self.order] = sites
         return features
+
+
+def log_likelihoods(
+    state: MPS, samples: Samples, place: Callable[[Any], Any]
+) -> npt.NDArray[np.float64]:
+    """Return ln p of samples (sample, site) under a state on the host, computed where `place` says.
+
+    Bytes stay what they are, an eighth of the memory.
+    """
+    if samples.dtype.itemsize > 1:
+        samples = samples.astype(np.int64)
+    logs = log_likelihood(_placed(state, place), place(samples))
+    return np.asarray(logs if isinstance(logs, np.ndarray) else logs.cpu(), dtype=np.float64)
+
+
+def _placed(state: MPS, place: Callable[[Any], Any]) -> MPS:
+    return MPS(tuple(map(place, state.arrays)), state.sites, state.gauge)
 
 
 def model_from_state(state: MPS, order: Sequence[int] | Order, dims: Sequence[int]) -> MPSModel:
