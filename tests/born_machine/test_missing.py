@@ -131,6 +131,15 @@ def test_the_nll_with_gaps_is_that_of_enumeration(case: Any) -> None:
     np.testing.assert_allclose(np.exp(logs), expected, atol=1e-12)
 
 
+@given(cases())
+def test_samples_without_gaps_score_as_if_there_were_no_others(case: Any) -> None:
+    psi, samples = case
+    samples[::2] = np.maximum(samples[::2], 0)
+    samples[1::2, 0] = -1
+    logs, whole = Scorer(samples, samples[::2])(psi)
+    np.testing.assert_array_equal(logs[::2], whole)
+
+
 def parity(n: int, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Even strings of five bits, and the same with gaps."""
     rng = np.random.default_rng(0)

@@ -262,12 +262,16 @@ class Scorer:
 
     def _logs(self, state: MPS, samples: Samples) -> Logs:
         wide: Any = np.complex128 if np.iscomplexobj(state.arrays[0]) else np.float64
-        arrays = tuple(array.astype(wide) for array in state.arrays)
-        known = samples >= 0
-        if not known.all():
-            exact = normalize(canonicalize(MPS.from_arrays(arrays), 0))
-            return log_marginals(exact.arrays, samples, known)
-        return log_likelihoods(MPS(arrays, state.sites, state.gauge), samples, self.place)
+        exact = MPS(tuple(a.astype(wide) for a in state.arrays), state.sites, state.gauge)
+        gaps = (samples < 0).any(axis=1)
+        if not gaps.any():
+            return log_likelihoods(exact, samples, self.place)
+        logs = np.empty(len(samples))
+        if not gaps.all():
+            logs[~gaps] = log_likelihoods(exact, samples[~gaps], self.place)
+        canonical = normalize(canonicalize(MPS.from_arrays(exact.arrays), 0))
+        logs[gaps] = log_marginals(canonical.arrays, samples[gaps], samples[gaps] >= 0)
+        return logs
 
 
 def _record(
