@@ -383,3 +383,36 @@ def test_a_component_that_finds_the_known_part_impossible_is_not_asked() -> None
             mixture.most_probable(samples, known | (samples == 1), beam)
     with pytest.raises(tnkit.ArgumentError, match="beam must be"):
         mixture.most_probable(samples, known, 0)
+
+
+MASKS = [
+    ((3, 6), (6,), True),
+    ((3, 6), (2, 3), True),
+    ((3, 6), (3, 6), True),
+    ((3, 6), (3, 2, 3), True),
+    ((3, 2, 3), (6,), True),
+    ((3, 2, 3), (2, 3), True),
+    ((3, 2, 3), (3, 6), True),
+    ((3, 2, 3), (3, 2, 3), True),
+    ((3, 6), (6, 3), False),
+    ((3, 6), (18,), False),
+    ((3, 6), (2, 3, 3), False),
+    ((3, 6), (1, 2, 3), False),
+    ((3, 6), (), False),
+    ((3, 2, 3), (3, 2), False),
+    ((3, 2, 3), (3, 3, 2), False),
+    ((3, 2, 3), (2, 3, 3), False),
+]
+
+
+@pytest.mark.parametrize(("samples", "mask", "fits"), MASKS)
+def test_a_mask_has_the_shape_of_a_sample_or_of_all(
+    samples: tuple[int, ...], mask: tuple[int, ...], fits: bool
+) -> None:
+    machine = asked(model_from_state(tnkit.product_mps([[1.0, 0.0]] * 6), np.arange(6), (2,) * 6))
+    X, known = np.zeros(samples, dtype=int), np.ones(mask, dtype=bool)
+    if fits:
+        assert not machine.complete(X, known).any()
+    else:
+        with pytest.raises(tnkit.SizeError, match=r"known has shape .* mask of 6 features"):
+            machine.complete(X, known)

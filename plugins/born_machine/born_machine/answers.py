@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, Self
@@ -180,21 +181,20 @@ class Answers:
     def _masked(self, X: Any, known: Any) -> tuple[Samples, npt.NDArray[np.bool_]]:
         model = self._fitted()
         values = as_array(X)
+        sides = values.shape[1:]
         values = values.reshape(len(values), -1) if values.ndim == 3 else values
         if values.ndim != 2 or values.shape[1] != model.features:
             raise SizeError(f"expected samples (sample, {model.features}), got shape {np.shape(X)}")
         mask = as_array(known)
         if mask.dtype != np.bool_:
             raise ArgumentTypeError(f"known must be boolean (True = given), got {mask.dtype}")
-        if mask.size == model.features:
-            mask = np.broadcast_to(mask.reshape(1, -1), values.shape)
-        elif mask.size == values.size:
-            mask = mask.reshape(values.shape)
-        else:
+        each = mask.shape[:1] == values.shape[:1] and _one_sample(mask.shape[1:], sides)
+        if not each and not _one_sample(mask.shape, sides):
             raise SizeError(
-                f"known has shape {np.shape(known)}; expected one mask of {model.features} "
-                f"features or one for each of {len(values)} samples"
+                f"known has shape {mask.shape}; expected one mask of {model.features} features, "
+                f"(feature,) or (height, width), or one for each of {len(values)} samples"
             )
+        mask = np.broadcast_to(mask.reshape(-1, model.features), values.shape)
         samples = check_samples(np.where(mask, values, 0), dims=model.dims)
         kind = np.uint8 if max(model.dims) <= 256 else np.int64  # answers are written into it
         return samples.astype(kind, copy=False), mask
@@ -206,3 +206,10 @@ class Answers:
 
     def _rng(self, random_state: int | None) -> np.random.Generator:
         return generator(self.random_state if random_state is None else random_state)
+
+
+def _one_sample(shape: tuple[int, ...], sides: tuple[int, ...]) -> bool:
+    """Say whether a mask of this shape fits a sample of shape (feature,) or (height, width)."""
+    if len(shape) == len(sides):
+        return shape == sides
+    return len(shape) in (1, 2) and math.prod(shape) == math.prod(sides)
