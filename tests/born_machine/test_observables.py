@@ -416,3 +416,17 @@ def test_a_mask_has_the_shape_of_a_sample_or_of_all(
     else:
         with pytest.raises(tnkit.SizeError, match=r"known has shape .* mask of 6 features"):
             machine.complete(X, known)
+
+
+@pytest.mark.parametrize("components", [1, 2])
+def test_what_is_estimated_from_draws_needs_at_least_one(components: int) -> None:
+    chain = model_from_state(tnkit.random_mps(3, bond_dim=2, seed=0), np.arange(3), (2, 2, 2))
+    mixture = MixtureModel((chain,) * components, (1.0 / components,) * components)
+    machine = asked(mixture if components > 1 else chain)
+    assert machine.sample(0).shape == (0, 3)
+    for question in (machine.entropy, lambda n: machine.anomaly_score([[0, 0, 0]], n)):
+        with pytest.raises(tnkit.ArgumentError, match="n_samples must be at least 1, got 0"):
+            question(0)
+    for question in (machine.sample, machine.entropy):
+        with pytest.raises(tnkit.ArgumentError, match="n must be 0 or more, got -1"):
+            question(-1)

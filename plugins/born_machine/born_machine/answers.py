@@ -129,11 +129,7 @@ class Answers:
         self, n_samples: int = 1000, random_state: int | None = None
     ) -> tuple[float, float]:
         """Return the Shannon entropy of p in nats, estimated from draws, and its standard error."""
-        model = self._fitted()
-        samples = model.sample(n_samples, self._rng(random_state))
-        if not len(samples):
-            raise ArgumentError(f"n_samples must be at least 1, got {n_samples}")
-        logs = model.log_likelihood(samples)
+        logs = self._logs_of_draws(n_samples, random_state)
         return -float(logs.mean()), standard_error(logs)
 
     def anomaly_score(
@@ -145,10 +141,17 @@ class Answers:
         draw itself, large for what it would not, inf for the impossible. A plain -ln p is
         `-score_samples(X)`.
         """
-        model = self._fitted()
-        own = -model.log_likelihood(model.sample(n_samples, self._rng(random_state)))
+        own = -self._logs_of_draws(n_samples, random_state)
         scores: npt.NDArray[np.float64] = -self.score_samples(X) - own.mean()
         return scores / max(float(own.std()), 1e-12)
+
+    def _logs_of_draws(self, n_samples: int, random_state: int | None) -> npt.NDArray[np.float64]:
+        """Return ln p of draws of the model's own; `ArgumentError` where there are none."""
+        model = self._fitted()
+        samples = model.sample(n_samples, self._rng(random_state))
+        if not len(samples):
+            raise ArgumentError(f"n_samples must be at least 1, got {n_samples}")
+        return model.log_likelihood(samples)
 
     def renyi2(self) -> float:
         """Return the Renyi-2 entropy -ln sum p^2 in nats, exactly; bond^5 work, bond^4 memory.

@@ -91,6 +91,8 @@ class MixtureModel:
         self, n: int, rng: np.random.Generator, place: Callable[[Any], Any] = np.asarray
     ) -> Samples:
         """Draw `n` samples, each from a component drawn by its weight, in random order."""
+        if n < 0:
+            raise ArgumentError(f"n must be 0 or more, got {n}")
         counts = rng.multinomial(n, self.weights)
         drawn = [c.sample(int(k), rng, place) for c, k in zip(self.components, counts, strict=True)]
         return rng.permutation(np.concatenate(drawn))
