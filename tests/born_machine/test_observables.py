@@ -168,6 +168,16 @@ def test_questions_about_features_that_are_not_there_are_refused() -> None:
             joint_marginal(model, features)
     with pytest.raises(tnkit.ArgumentError, match=r"table of shape \(2, 2\), got \(2,\)"):
         expectation(model, {(0, 1): [1.0, 2.0]})
+    with pytest.raises(tnkit.ArgumentTypeError, match=r"whole numbers, got \[0.9, 2.7\]"):
+        joint_marginal(model, [0.9, 2.7])
+
+
+def test_a_joint_marginal_too_large_to_hold_is_refused_before_work() -> None:
+    model = model_from_state(tnkit.random_mps(40, bond_dim=2, seed=0), np.arange(40), (2,) * 40)
+    with pytest.raises(tnkit.MemoryLimitError, match="fewer features"):
+        joint_marginal(model, range(30))
+    table = joint_marginal(model, range(13))  # more than are looked at at a time
+    np.testing.assert_allclose(table.sum(axis=12), joint_marginal(model, range(12)), atol=1e-14)
 
 
 def test_a_condition_that_cannot_be_is_refused_by_name() -> None:
@@ -430,3 +440,14 @@ def test_what_is_estimated_from_draws_needs_at_least_one(components: int) -> Non
     for question in (machine.sample, machine.entropy):
         with pytest.raises(tnkit.ArgumentError, match="n must be 0 or more, got -1"):
             question(-1)
+
+
+def test_a_mixture_may_have_more_features_than_an_array_axes() -> None:
+    dims = (1,) * 70 + (2, 3)
+    parts = [
+        model_from_state(tnkit.random_mps(72, dims, bond_dim=2, seed=s), np.arange(72), dims)
+        for s in range(2)
+    ]
+    mixture = MixtureModel(tuple(parts), (0.5, 0.5))
+    joint = mixture.pair_marginals()[70, 71]
+    assert mixture.renyi2() == pytest.approx(-np.log((joint**2).sum()))

@@ -17,14 +17,13 @@ import numpy.typing as npt
 
 from born_machine.completion import refuse_impossible
 from born_machine.data import Samples
-from born_machine.models.protocol import Model
+from born_machine.models.protocol import Model, configurations
 from born_machine.observables import MostProbable, PairTables, check_beam
 from tnkit import ArgumentError, MemoryLimitError, SizeError, Truncation
 
 __all__ = ["MixtureModel", "fitted_weights", "log_mean"]
 
 _MOST_CONFIGURATIONS = 2**20
-_ROWS = 4096  # configurations looked at at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -136,7 +135,7 @@ class MixtureModel:
         free = [itertools.compress(self.dims, ~row) for row in known]
         few = np.array([math.prod(dims) <= beam for dims in free], dtype=bool)
         for i in np.flatnonzero(few):
-            whole = _configurations(self.dims, samples[i], known[i])
+            whole = _completions(self.dims, samples[i], known[i])
             scores = self.log_likelihood(whole)
             chosen[i], logs[i] = whole[scores.argmax()], scores.max()
         for number, component in enumerate(self.components):
@@ -181,12 +180,10 @@ class MixtureModel:
                 f"{_MOST_CONFIGURATIONS}; estimate -ln of the mean of p(x) over draws, or ask "
                 "each component"
             )
-        total = 0.0
-        for start in range(0, number, _ROWS):
-            rows = np.arange(start, min(start + _ROWS, number))
-            samples = np.stack(np.unravel_index(rows, self.dims), axis=1)
-            total += float(np.exp(2.0 * self.log_likelihood(samples)).sum())
-        return -math.log(total)
+        squares = [
+            np.exp(2.0 * self.log_likelihood(rows)).sum() for rows in configurations(self.dims)
+        ]
+        return -math.log(math.fsum(squares))
 
     def compressed(self, truncation: Truncation) -> MixtureModel:
         """Return the mixture with every component's bonds truncated."""
@@ -256,12 +253,12 @@ def fitted_weights(
     return tuple(float(w) for w in weights / weights.sum())
 
 
-def _configurations(
+def _completions(
     dims: tuple[int, ...], sample: npt.NDArray[Any], known: npt.NDArray[np.bool_]
 ) -> Samples:
     """Return every completion of one sample."""
     (free,) = np.nonzero(~known)
-    values = list(itertools.product(*(range(dims[f]) for f in free)))
+    values = np.concatenate(list(configurations([dims[f] for f in free])))
     whole = np.repeat(sample[None], len(values), axis=0)
-    whole[:, free] = np.array(values, dtype=sample.dtype).reshape(len(values), len(free))
+    whole[:, free] = values
     return whole

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -12,9 +13,12 @@ import numpy.typing as npt
 from born_machine.completion import refuse_impossible
 from born_machine.data import Samples
 from born_machine.observables import MostProbable, PairTables
-from tnkit import ArgumentError, Truncation
+from tnkit import ArgumentError, ArgumentTypeError, MemoryLimitError, Truncation
 
-__all__ = ["Model", "expectation", "joint_marginal", "log_conditional"]
+__all__ = ["Model", "configurations", "expectation", "joint_marginal", "log_conditional"]
+
+_LARGEST = 2**31  # bytes of a table
+_ROWS = 4096  # configurations looked at at a time
 
 
 class Model(Protocol):
@@ -83,13 +87,29 @@ class Model(Protocol):
         """Return what a file holds: JSON values, and arrays by name."""
 
 
+def configurations(dims: Sequence[int]) -> Iterator[Samples]:
+    """Yield all configurations (some, feature) of features that take so many values, in order.
+
+    The last feature changes fastest; at most 2^63 configurations, 4,096 at a time.
+    """
+    number = math.prod(dims)
+    periods = np.cumprod((1, *dims[:0:-1]))[::-1]
+    for start in range(0, number, _ROWS):
+        rows = np.arange(start, min(start + _ROWS, number))[:, None]
+        yield rows // periods % np.array(dims, dtype=np.int64)
+
+
 def joint_marginal(model: Model, features: Sequence[int]) -> npt.NDArray[np.float64]:
     """Return p(x_f, x_g, ...) of a few features as an array (values of f, values of g, ...).
 
-    Exact. Raises `ArgumentError` for a feature that is not there or named twice. Cost: one
-    `log_marginal` for each of the entries.
+    Exact. Raises `ArgumentError` for a feature that is not there or named twice,
+    `ArgumentTypeError` for what is no whole number, and `MemoryLimitError` before the array would
+    take more than 2 GiB. Cost: one `log_marginal` for each of the entries.
     """
-    chosen = [int(f) for f in features]
+    try:
+        chosen = [operator.index(f) for f in features]
+    except TypeError:
+        raise ArgumentTypeError(f"features must be whole numbers, got {list(features)}") from None
     wrong = [f for f in chosen if not 0 <= f < model.features]
     if wrong or len(set(chosen)) != len(chosen):
         raise ArgumentError(
@@ -97,12 +117,19 @@ def joint_marginal(model: Model, features: Sequence[int]) -> npt.NDArray[np.floa
             f"got {list(features)}"
         )
     shape = tuple(model.dims[f] for f in chosen)
-    values = np.array(list(itertools.product(*map(range, shape))), dtype=np.int64)
-    samples = np.zeros((len(values), model.features), dtype=np.int64)
-    samples[:, chosen] = values.reshape(len(values), len(chosen))
-    known = np.zeros(samples.shape, dtype=bool)
-    known[:, chosen] = True
-    return np.exp(model.log_marginal(samples, known)).reshape(shape)
+    if 8 * math.prod(shape) > _LARGEST:
+        raise MemoryLimitError(
+            f"the joint marginal of {len(chosen)} features has {math.prod(shape):,} entries, more "
+            f"than {_LARGEST} bytes; ask for fewer features, or estimate from samples"
+        )
+    logs = []
+    for values in configurations(shape):
+        samples = np.zeros((len(values), model.features), dtype=np.int64)
+        samples[:, chosen] = values
+        known = np.zeros(samples.shape, dtype=bool)
+        known[:, chosen] = True
+        logs.append(model.log_marginal(samples, known))
+    return np.exp(np.concatenate(logs)).reshape(shape)
 
 
 def log_conditional(
