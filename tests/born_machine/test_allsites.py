@@ -168,6 +168,12 @@ def test_values_no_feature_takes_are_refused(value: int) -> None:
         module(torch.tensor([[0, 1, value, 0]]))
 
 
+@pytest.mark.parametrize("order", [[0, 0, 1, 2], [0, 1, 2], [0.0, 1.0, 2.0, 3.0], [1, 2, 3, 4]])
+def test_an_order_that_is_no_permutation_is_refused(order: Any) -> None:
+    with pytest.raises(tnkit.TnkitError, match="order must hold"):
+        module_of(tnkit.random_mps(4, bond_dim=2, seed=0).arrays, order=order)
+
+
 def test_a_random_start_is_made_for_any_length() -> None:
     settings = Settings(method="all-site", max_bond=3)
     psi = start_state(np.zeros((1, 784), dtype=int), (2,) * 784, settings, np.random.default_rng(0))

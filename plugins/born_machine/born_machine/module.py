@@ -15,6 +15,7 @@ import torch
 
 from born_machine.logpsi import log_norms, log_squares, paired
 from born_machine.models.mps import MPSModel, model_from_state
+from born_machine.ordering import site_order
 from tnkit import MPS, ArgumentError, SizeError
 
 __all__ = ["BornModule"]
@@ -25,10 +26,10 @@ class BornModule(torch.nn.Module):  # type: ignore[misc]
 
     forward(samples) is ln p(x), (sample,) float64 in nats, differentiable; minus its mean is the
     NLL. samples: (sample, feature) integers on the module's device. arrays: (left, site, right),
-    one a site, trained as they are: bonds stay. order, dims: as in `MPSModel`. batch: samples that
-    a pass holds vectors of at a time; every: which of them it keeps (see `log_squares`). Cost of a
-    step O(samples sites bond^2 + sites site bond^3) time; memory O(batch sqrt(sites) bond) beside
-    the arrays, their gradients and a matrix (bond, bond) a site.
+    one a site, trained as they are: bonds stay. order: site k holds feature order[k]; None, feature
+    k. batch: samples that a pass holds vectors of at a time; every: which of them it keeps (see
+    `log_squares`). Cost of a step O(samples sites bond^2 + sites site bond^3) time; memory
+    O(batch sqrt(sites) bond) beside the arrays, their gradients and a matrix (bond, bond) a site.
 
     >>> import numpy as np, torch, tnkit
     >>> module = BornModule(tnkit.random_mps(5, bond_dim=3, seed=0).arrays)
@@ -51,14 +52,16 @@ class BornModule(torch.nn.Module):  # type: ignore[misc]
         batch: int = 1000,
         every: int | None = None,
     ) -> None:
-        """Take the arrays (copied) as parameters; `SizeError` where they are no chain."""
+        """Take the arrays (copied) as parameters.
+
+        `SizeError` where they are no chain; `ArgumentError` or `ArgumentTypeError` where order is
+        no permutation of the features.
+        """
         super().__init__()
         copies = [torch.as_tensor(a).detach().clone() for a in arrays]
         MPS.from_arrays(copies)  # says what does not fit
         self.arrays = torch.nn.ParameterList(copies)
-        places = np.arange(len(copies)) if order is None else np.asarray(order)
-        if places.shape != (len(copies),):
-            raise SizeError(f"{len(copies)} arrays, but an order of {places.shape}")
+        places = site_order("given" if order is None else order, len(copies), None)
         self.register_buffer("order", torch.as_tensor(places, dtype=torch.int64))
         self.batch = int(batch)
         self.every = every
