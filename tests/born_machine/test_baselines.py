@@ -99,6 +99,10 @@ def test_samples_that_do_not_fit_are_refused() -> None:
     with pytest.raises(tnkit.SizeError, match="feature 1 holds values from -1 to -1"):
         forest.log_likelihood(np.array([[0, -1]]))
     assert isinstance(forest, Forest)
+    table = np.full((2, 2), 0.5)
+    child_first = Forest(np.array([1, -1]), (table, table[:1]))
+    with pytest.raises(tnkit.SizeError, match="feature 1 holds values from 5 to 5"):
+        child_first.log_likelihood(np.array([[0, 5]]))
 
 
 @pytest.mark.data

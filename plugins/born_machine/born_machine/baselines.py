@@ -42,15 +42,17 @@ class Forest:
             raise SizeError(
                 f"samples have shape {samples.shape}, the forest {len(self.parents)} features"
             )
-        total = np.zeros(len(samples))
-        for feature, (parent, table) in enumerate(zip(self.parents, self.tables, strict=True)):
+        for feature, table in enumerate(self.tables):
             values = samples[:, feature]
             if len(values) and not 0 <= int(values.min()) <= int(values.max()) < table.shape[1]:
                 raise SizeError(
                     f"feature {feature} holds values from {values.min()} to {values.max()}, "
                     f"the forest knows 0 to {table.shape[1] - 1}"
                 )
-            total += np.log(table[samples[:, parent] if parent >= 0 else 0, values])
+        total = np.zeros(len(samples))
+        for feature, (parent, table) in enumerate(zip(self.parents, self.tables, strict=True)):
+            before = samples[:, parent] if parent >= 0 else 0
+            total += np.log(table[before, samples[:, feature]])
         return total
 
 
