@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import hypothesis.strategies as st
@@ -451,3 +452,13 @@ def test_a_mixture_may_have_more_features_than_an_array_axes() -> None:
     mixture = MixtureModel(tuple(parts), (0.5, 0.5))
     joint = mixture.pair_marginals()[70, 71]
     assert mixture.renyi2() == pytest.approx(-np.log((joint**2).sum()))
+
+
+def test_pair_marginals_hold_one_matrix_a_value_and_site() -> None:
+    psi = tnkit.random_mps(6, 32, bond_dim=24, seed=0)
+    model = model_from_state(psi, np.arange(6), (32,) * 6)
+    tracemalloc.start()
+    model.pair_marginals()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * (5 * 32 * 24**2 * 8)

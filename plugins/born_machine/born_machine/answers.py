@@ -103,7 +103,7 @@ class Answers:
     def mutual_information(self) -> npt.NDArray[np.float64]:
         """Return the mutual information of all pairs of features under p, in nats.
 
-        The diagonal holds the entropies. Cost O(features^2 levels bond^3).
+        The diagonal holds the entropies. Cost O(features^2 levels^2 bond^3).
         """
         model = self._fitted()
         return mutual_information(model.marginals(), model.pair_marginals())

@@ -105,8 +105,8 @@ def _through(densities: _Floats, array: _Floats) -> _Floats:
 def pair_marginals(arrays: Sequence[_Floats]) -> PairTables:
     """Return p(x_i, x_j) of every pair of sites i < j: arrays (site_i, site_j).
 
-    One pass that carries the matrices of all earlier sites along: O(sites^2 site_dim bond^3) time,
-    O(sites site_dim bond^2) memory.
+    One pass that carries the matrices of all earlier sites along: O(sites^2 site_dim^2 bond^3)
+    time, O(sites site_dim bond^2) memory.
     """
     pairs: PairTables = {}
     density = np.ones((1, 1, 1), dtype=arrays[0].dtype)
@@ -116,12 +116,16 @@ def pair_marginals(arrays: Sequence[_Floats]) -> PairTables:
         d = array.shape[1]
         branches = _through(density, array)
         if len(carried):
-            moved = _through(carried, array)
-            weights = np.einsum("mdrr->md", moved).real
+            weights = np.empty((len(carried), d))
+            moved = np.empty((len(carried), array.shape[2], array.shape[2]), dtype=carried.dtype)
+            for rows in np.array_split(np.arange(len(carried)), d):
+                through = _through(carried[rows], array)
+                weights[rows] = np.einsum("mdrr->md", through).real
+                moved[rows] = through.sum(axis=1)
             for (site, value), row in zip(owners, weights, strict=True):
                 table = pairs.setdefault((site, k), np.zeros((arrays[site].shape[1], d)))
                 table[value] = row
-            carried = np.concatenate((moved.sum(axis=1), branches[0]))
+            carried = np.concatenate((moved, branches[0]))
         else:
             carried = branches[0]
         owners += [(k, value) for value in range(d)]
