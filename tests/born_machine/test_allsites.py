@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from typing import Any
@@ -243,16 +244,42 @@ def test_fine_tuning_after_sweeps_lowers_the_nll_and_keeps_the_bonds() -> None:
     [
         ({"optimizer": "Adamant"}, "optimizer must name a class of torch.optim"),
         ({"optimizer": "Optimizer_"}, "optimizer must name a class of torch.optim"),
+        ({"optimizer": "Optimizer"}, "'Optimizer' takes no steps of all sites"),
+        ({"optimizer": "LBFGS"}, "'LBFGS' takes no steps of all sites"),
+        ({"optimizer": "SparseAdam"}, "'SparseAdam' takes no steps of all sites"),
         ({"bond_penalty": 0.1}, "bond_penalty act at a bond"),
         ({"noise": [0.0, 0.1]}, "noise act at a bond"),
     ],
 )
 def test_what_all_site_training_cannot_do_is_refused(knobs: dict[str, Any], message: str) -> None:
+    seen: list[Checkpoint] = []
     with pytest.raises(tnkit.ArgumentError, match=message):
-        run(Settings(method="all-site", sweeps=2, max_bond=2, **knobs))
+        run(Settings(method="all-site", sweeps=2, max_bond=2, **knobs), on_sweep=seen.append)
+    assert not seen
 
 
-def test_gaps_are_refused() -> None:
+def test_gaps_are_refused_before_anything_is_scored() -> None:
     machine = BornMachine(method="all-site", missing="marginalise", max_bond=2, random_state=0)
+    seen: list[Any] = []
     with pytest.raises(tnkit.ArgumentError, match="takes no gaps"):
-        machine.fit(np.where(np.eye(14, 9) > 0, -1, PATTERNS.astype(int)))
+        machine.fit(np.where(np.eye(14, 9) > 0, -1, PATTERNS.astype(int)), on_sweep=seen.append)
+    assert not seen
+
+
+OPTIMIZERS = [
+    name
+    for name, kind in vars(torch.optim).items()
+    if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_an_optimiser_of_torchs_trains_or_is_refused_at_once(optimizer: str, dtype: str) -> None:
+    settings = Settings(
+        method="all-site", sweeps=2, patience=0, max_bond=2, optimizer=optimizer, dtype=dtype
+    )
+    seen: list[Checkpoint] = []
+    with contextlib.suppress(tnkit.ArgumentError):
+        run(settings, on_sweep=seen.append)
+    assert len(seen) in (0, 3)

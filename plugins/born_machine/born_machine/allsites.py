@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from born_machine.data import Samples
 from born_machine.module import BornModule
 from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
@@ -22,8 +23,9 @@ class AllSiteSweeper:
 
     Several processes share each batch out; gradients are summed, and process 0's arrays are taken
     by all after the sweep. The optimiser's own arrays travel in the memory, so that a resumed run
-    goes on exactly. Raises `ArgumentError` for a name that is no optimiser, one whose state is no
-    arrays (LBFGS), and samples with gaps.
+    goes on exactly. Raises `ArgumentError`, before any work, for a name that is no optimiser, one
+    that takes no such steps (LBFGS wants a closure) or keeps what is no array, and samples with
+    gaps.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class AllSiteSweeper:
                 f"optimizer must name a class of torch.optim such as Adam or SGD, "
                 f"got {settings.optimizer!r}"
             )
+        _try_out(kind, settings.dtype)
         self._fuel = fuel
         self._settings = settings
         self._kind: Any = kind
+        self._samples(1)
         home = place(np.zeros(1))
         self._device = "cpu" if isinstance(home, np.ndarray) else home.device
 
@@ -47,10 +51,7 @@ class AllSiteSweeper:
     ) -> tuple[MPS, Memory, list[StepInfo]]:
         """Go over the samples; see `Sweeper`."""
         settings = self._settings
-        values = self._fuel(number)
-        if (values < 0).any():
-            raise ArgumentError("method='all-site' takes no gaps; use 'two-site' for them")
-        samples = torch.as_tensor(values.astype(np.int64), device=self._device)
+        samples = torch.as_tensor(self._samples(number).astype(np.int64), device=self._device)
         arrays = [torch.as_tensor(np.array(a), device=self._device) for a in state.arrays]
         module = BornModule(arrays)
         rate = scale * settings.at(number).learning_rate
@@ -79,6 +80,12 @@ class AllSiteSweeper:
         kept = {name: share(array) for name, array in _kept(optimizer).items()}
         return MPS.from_arrays(trained, sites=state.sites), kept, infos
 
+    def _samples(self, number: int) -> Samples:
+        values = self._fuel(number)
+        if (values < 0).any():
+            raise ArgumentError("method='all-site' takes no gaps; use 'two-site' for them")
+        return values
+
     def _summed(self, loss: torch.Tensor, module: BornModule) -> torch.Tensor:
         """Sum loss and gradients over the processes; every one is left with the same bits."""
         gradients = [array.grad for array in module.arrays]
@@ -86,6 +93,21 @@ class AllSiteSweeper:
         for array, gradient in zip(module.arrays, sums, strict=True):
             array.grad = gradient
         return total
+
+
+def _try_out(kind: Any, dtype: str) -> None:
+    """Take one step of an array of three axes; `ArgumentError` where that cannot be."""
+    array = torch.nn.Parameter(torch.ones((2, 2, 2), dtype=getattr(torch, dtype)))
+    array.grad = torch.ones_like(array)
+    try:
+        optimizer = kind([array], lr=0.1)
+        optimizer.step()
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"optimizer {kind.__name__!r} takes no steps of all sites in {dtype} ({error}); "
+            "use another such as Adam or SGD"
+        ) from error
+    _kept(optimizer)
 
 
 def _kept(optimizer: torch.optim.Optimizer) -> Memory:
