@@ -58,7 +58,7 @@ def _complete_batch(
     offset: int,
 ) -> npt.NDArray[np.integer[Any]]:
     agree, scales = agreement(arrays, samples, known)
-    refuse_impossible((scales > 0.0).all(axis=0), offset)
+    refuse_impossible(scales.min(axis=0) > 0.0, offset)
     out = np.array(samples)
     n = len(out)
     vectors = np.ones((n, 1), dtype=arrays[0].dtype)
@@ -103,7 +103,7 @@ def conditional_marginals(
         rows = slice(start, start + batch)
         given, values = known[rows], samples[rows]
         agree, scales = agreement(arrays, values, given)
-        refuse_impossible((scales > 0.0).all(axis=0), start)
+        refuse_impossible(scales.min(axis=0) > 0.0, start)
         left = np.ones((len(values), 1, 1), dtype=arrays[0].dtype)
         for k, array in enumerate(arrays):
             l, d, r = array.shape

@@ -197,7 +197,7 @@ def most_probable_chain(
     for i in range(len(samples)):
         row = slice(i, i + 1)
         matrices, scales = agreement(arrays, samples[row], known[row])
-        refuse_impossible((scales > 0.0).all(axis=0), i)
+        refuse_impossible(scales.min(axis=0) > 0.0, i)
         best[i], logs[i], missed = _beam(
             arrays, matrices, np.log(scales[:, 0]), samples[i], known[i], beam, i
         )

@@ -145,7 +145,7 @@ class MixtureModel:
             scores = self.log_likelihood(found.samples)
             better = scores > logs[rows]
             chosen[rows[better]], logs[rows[better]] = found.samples[better], scores[better]
-        return MostProbable(chosen, logs, np.maximum(log_mean(bounds, self.weights), logs))
+        return MostProbable(chosen, logs, np.maximum(log_mean(list(bounds), self.weights), logs))
 
     def marginals(self) -> list[npt.NDArray[np.float64]]:
         """Return p(x_f) of every feature."""
