@@ -13,8 +13,9 @@ from hypothesis import given
 
 from born_machine import BornMachine
 from born_machine.checkpoint import Checkpoint
+from born_machine.devices import device_memory
 from born_machine.fitting import Plan, footprint_of
-from born_machine.footprint import default_limit, footprint, needed
+from born_machine.footprint import footprint, needed
 from born_machine.ranks import Ranks
 from born_machine.settings import Settings
 from born_machine.train import start_state, train
@@ -136,7 +137,7 @@ def test_sweeps_at_a_time_share_the_default_limit() -> None:
     for change, share in (({}, 3), ({"ranks": Ranks(1, 4, 1, 2)}, 6)):
         found = footprint_of(replace(plan, **change), "cpu")
         assert found is not None
-        assert found.limit == default_limit() // share
+        assert found.limit == device_memory() // (2 * share)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, True, "4GB"])

@@ -145,8 +145,8 @@ def test_joint_frequencies_beyond_memory_are_refused_before_they_are_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     samples = np.array([[0, 999], [1, 0]])
-    monkeypatch.setattr(ordering, "machine_memory", lambda: 4 * 8 * 1002**2 - 1)
+    monkeypatch.setattr(ordering, "device_memory", lambda: 4 * 8 * 1002**2 - 1)
     with pytest.raises(tnkit.MemoryLimitError, match=r"1,002 values.*need 3\.2e\+07 bytes"):
         joint_counts(samples)
-    monkeypatch.setattr(ordering, "machine_memory", lambda: 4 * 8 * 1002**2)
+    monkeypatch.setattr(ordering, "device_memory", lambda: 4 * 8 * 1002**2)
     assert joint_counts(samples)[0].shape == (1002, 1002)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["SPLITS", "chosen_split", "device_kind", "float32_products"]
+__all__ = ["SPLITS", "chosen_split", "device_kind", "device_memory", "float32_products"]
 
 SPLITS = {
     ("cpu", False): "retraction",
@@ -25,6 +26,15 @@ subspace: products and QR alone, no transfer at all.
 def device_kind(array: Any) -> str:
     """Return "cpu" for NumPy's arrays, else the type of the device a tensor is on."""
     return str(getattr(getattr(array, "device", "cpu"), "type", "cpu"))
+
+
+def device_memory(device: str = "cpu") -> int:
+    """Return the bytes of memory that the machine has, or its CUDA device."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def chosen_split(split: str, kind: str, *, static: bool, width: int = 2) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,11 +11,12 @@ import numpy as np
 
 from born_machine.amplitude import place_dtype
 from born_machine.data import Samples
+from born_machine.devices import device_memory
 from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from tnkit import MemoryLimitError
 
-__all__ = ["Footprint", "default_limit", "footprint", "needed", "readable"]
+__all__ = ["Footprint", "footprint", "needed", "readable"]
 
 _PLACES = 2  # of a sample at a bond: in the next order and in the previous
 _VECTORS = 6  # as large as one environment's, alive at once within a step
@@ -68,8 +68,8 @@ def needed(
     """Return the footprint of sweeps over these samples (sample, site), negative where missing.
 
     ranks, jobs: the processes that train together, and the sweeps at a time of each. Raises as
-    `footprint`; the limit is `settings.memory_limit`, else the share of one sweep in the
-    `default_limit` of the device, which is held against what grows with the samples alone: bonds
+    `footprint`; the limit is `settings.memory_limit`, else the share of one sweep in half
+    of the memory of the device, which is held against what grows with the samples alone: bonds
     rarely get as large as allowed. On CUDA each process has a device of its own.
     """
     limit = settings.memory_limit
@@ -79,7 +79,7 @@ def needed(
         dims,
         settings,
         gapped=int((samples < 0).any(axis=1).sum()) if samples.dtype.kind == "i" else 0,
-        limit=default_limit(device) // sharing if limit is None else limit,
+        limit=device_memory(device) // (2 * sharing) if limit is None else limit,
         strict=limit is not None,
     )
 
@@ -149,15 +149,6 @@ def _widths(dims: Sequence[int], bond: int) -> list[int]:
         before.append(min(bond, before[-1] * left))
         after.append(min(bond, after[-1] * right))
     return [min(pair) for pair in zip(before, reversed(after), strict=True)]
-
-
-def default_limit(device: str = "cpu") -> int:
-    """Return half of the memory of the machine, or of its CUDA device, in bytes."""
-    if device.startswith("cuda"):
-        import torch
-
-        return int(torch.cuda.get_device_properties(device).total_memory) // 2
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def readable(size: int) -> str:

@@ -7,7 +7,6 @@ tens of nats over reading row by row, on other data an order by mutual informati
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from born_machine.curves import Order, hilbert, raster, snake
 from born_machine.data import Samples, as_array
+from born_machine.devices import device_memory
 from tnkit import ArgumentError, ArgumentTypeError, MemoryLimitError, SizeError
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "image_order",
     "joint_counts",
     "linkage_order",
-    "machine_memory",
     "mutual_information",
     "pair_information",
     "path_order",
@@ -49,11 +48,6 @@ def image_order(image_shape: tuple[int, int]) -> str:
     return "raster" if min(image_shape) < _SMALLEST_CURVE else "hilbert"
 
 
-def machine_memory() -> int:
-    """Return the bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def joint_counts(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     """Return how often each two values occur together, and where each feature's values begin.
 
@@ -63,7 +57,7 @@ def joint_counts(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray
     where what is made of the counts would not fit into this machine.
     """
     levels = samples.max(axis=0, initial=0).astype(int) + 1
-    size, there = _MATRICES * 8 * int(levels.sum()) ** 2, machine_memory()
+    size, there = _MATRICES * 8 * int(levels.sum()) ** 2, device_memory()
     if size > there:
         raise MemoryLimitError(
             f"the joint frequencies of {levels.sum():,} values, those of all features together, "

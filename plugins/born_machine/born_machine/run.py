@@ -25,10 +25,10 @@ from born_machine.checkpoint import (
 )
 from born_machine.config import read_settings, settings_text
 from born_machine.data import Dataset, Samples, check_samples, load_dataset, take_rows
+from born_machine.devices import device_memory
 from born_machine.estimator import BornMachine
 from born_machine.fitting import chains_of
 from born_machine.inputs import value_counts
-from born_machine.ordering import machine_memory
 from born_machine.ranks import ALONE, Ranks
 from born_machine.report import RESULTS, measure, summary, write_report
 from tnkit import (
@@ -313,7 +313,7 @@ def _refuse_too_large(dims: tuple[int, ...], state: MPS) -> None:
     pairs = sorted(dims)[-2:]
     inner = min(2, max(state.bond_dims, default=1))
     needed = 2 * state.arrays[0].itemsize * math.prod(pairs) * inner**2  # a block, its gradient
-    there = machine_memory()
+    there = device_memory()
     if needed > there:
         raise MemoryLimitError(
             f"two features of {' and '.join(map(str, pairs))} values need {needed:.2g} bytes "
