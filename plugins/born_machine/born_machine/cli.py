@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,6 @@ def _tell_run(options: argparse.Namespace, folder: Path, figures: dict[str, Any]
 
 def _score(options: argparse.Namespace) -> int:
     machine, dataset = _model_and_data(options)
-    _set_device(machine, options)
     logs = machine.score_samples(dataset.samples)
     impossible = int(np.isneginf(logs).sum())
     nll, error = -float(logs.mean()), standard_error(logs)
@@ -164,17 +164,11 @@ def _score(options: argparse.Namespace) -> int:
     return 0
 
 
-def _set_device(machine: BornMachine, options: argparse.Namespace) -> None:
-    if options.device is not None:
-        machine.set_params(device=options.device)
-
-
 def _sample(options: argparse.Namespace) -> int:
-    machine = BornMachine.load(find_model(options.run))
+    machine = _loaded(options.run)
     if options.n < 1:
         raise ArgumentError(f"-n must be at least 1, got {options.n}")
     _check_out(options.out)
-    _set_device(machine, options)
     samples = machine.sample(options.n, random_state=options.seed)
     if options.out.suffix == ".png":
         from born_machine.plots import sample_sheet, save_figure
@@ -217,7 +211,7 @@ def _complete(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    machine = BornMachine.load(find_model(options.run))
+    machine = _loaded(options.run)
     _check_picture(options.out)
     chains = chains_of(machine.model_)
     entropy, error = machine.entropy(random_state=0)
@@ -270,7 +264,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     names = [str(run) for run in options.runs]
-    machines = [BornMachine.load(find_model(run)) for run in options.runs]
+    machines = [_loaded(run) for run in options.runs]
     _check_picture(options.out)
     rows = []
     for path, name, machine in zip(options.runs, names, machines, strict=True):
@@ -327,9 +321,19 @@ def _check_picture(path: Path | None) -> None:
         raise ArgumentError(f"--out must end in .png, got {path}")
 
 
+def _loaded(run: Path) -> BornMachine:
+    """Load the model of a run, a line on stderr for what it warns of."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        machine = BornMachine.load(find_model(run))
+    for warning in told:
+        print(f"born-machine: {warning.message}", file=sys.stderr)
+    return machine
+
+
 def _model_and_data(options: argparse.Namespace) -> tuple[BornMachine, Dataset]:
     """Load the model, and the data in the way the run's own training data was loaded."""
-    machine = BornMachine.load(find_model(options.run))
+    machine = _loaded(options.run)
     threshold = options.threshold
     if options.run.is_dir() and threshold is None:
         threshold = open_run(options.run).train.threshold

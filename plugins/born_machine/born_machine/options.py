@@ -81,7 +81,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(score)
     _add_data(score, what="score")
     score.add_argument("--out", type=Path, metavar="FILE", help="write every log-likelihood (.npz)")
-    _add_device(score)
     _add_json(score)
     score.set_defaults(command="score")
 
@@ -92,7 +91,6 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help=".npz with `samples`, or .png"
     )
-    _add_device(sample)
     _add_json(sample)
     sample.set_defaults(command="sample")
 
@@ -155,12 +153,6 @@ def _add_data(parser: argparse.ArgumentParser, *, what: str, optional: bool = Fa
     )
     parser.add_argument(
         "--image-shape", type=_shape, metavar="HxW", help="flat rows are images of this shape"
-    )
-
-
-def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--device", metavar="DEV", help="auto, cpu, cuda or cuda:N (what training was told)"
     )
 
 
