@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RESULTS = ROOT / "docs" / "results"
 IMAGES = ROOT / "docs" / "images"
+CODE = ("tnkit", "plugins", "examples")
 PACKAGES = ("tnkit", "tnkit-born-machine", "numpy", "torch", "scikit-learn")
 
 
@@ -36,9 +37,13 @@ def write_record(path: Path, about: dict[str, Any]) -> None:
 
 
 def commit() -> str | None:
-    """Return the commit of the code, "-dirty" where files differ from it; None outside a clone."""
+    """Return the commit of the code, "-dirty" where code differs from it; None outside a clone."""
+    git = ["git", "-C", str(ROOT)]
     try:
-        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        head = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        )
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *CODE], check=False)
     except (OSError, subprocess.CalledProcessError):
         return None
+    return head.stdout.strip() + "-dirty" * (changed.returncode != 0)
