@@ -40,8 +40,8 @@ repeats a row, `tables.py` this page; where the data come from:
 """
 NOTES = {
     "density-estimation-four": "The same recipe, the mean of four machines in different orders.",
-    "digits-1000": "`digits-1000-mixture` trains on all 1,000 digits, holding none out: nothing here "
-    "shows that its settings were chosen without the test digits. `digits-1000-mixture-900` has "
+    "digits-1000": "`digits-1000-mixture` trains on all 1,000 digits and holds none out: nothing "
+    "here shows that its settings were chosen without the test digits. `-900` has "
     "the same settings and 100 digits held out.",
     "static-mnist": "The row of twelve machines was added because the eight missed 93 on the test "
     "set; its average and weights follow those of the eight.",
