@@ -180,6 +180,15 @@ def test_sample_writes_samples_that_can_be_scored_again(run: Path) -> None:
     assert sheet.read_bytes()[:4] == b"\x89PNG"
 
 
+def test_complete_refuses_a_transposed_mask(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "known.npy", np.zeros((64, 1797), dtype=bool))
+    masked = ["--known", str(tmp_path / "known.npy"), "--out", str(tmp_path / "out.npz")]
+    assert main(["complete", str(run), "digits", *masked]) == 2
+    assert "known has shape (64, 1797)" in capsys.readouterr().err
+
+
 def test_a_model_of_a_device_that_is_not_here_answers_and_says_where(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
-from born_machine.data import Samples, as_array, check_samples
+from born_machine.data import Samples, as_array
 from born_machine.inputs import generator, read_samples, resolve_device
 from born_machine.likelihood import standard_error
 from born_machine.models.mps import MPSModel
@@ -198,7 +198,9 @@ class Answers:
                 f"(feature,) or (height, width), or one for each of {len(values)} samples"
             )
         mask = np.broadcast_to(mask.reshape(-1, model.features), values.shape)
-        samples = check_samples(np.where(mask, values, 0), dims=model.dims)
+        samples = read_samples(np.where(mask, values, 0), self.missing, dims=model.dims)
+        mask = mask & (samples >= 0)  # a gap is not known
+        samples = np.where(mask, samples, 0)
         kind = np.uint8 if max(model.dims) <= 256 else np.int64  # answers are written into it
         return samples.astype(kind, copy=False), mask
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from born_machine import BornMachine
-from born_machine.data import Dataset, Samples, as_array
+from born_machine.data import Dataset
 from born_machine.fitting import chains_of
 from born_machine.inputs import what_was_chosen
 from born_machine.launch import LOST, launch, launched, processes_to_start
@@ -192,9 +192,8 @@ def _complete(options: argparse.Namespace) -> int:
             known = np.load(options.known, allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise ArgumentError(f"{options.known}: not a readable .npy mask ({error})") from None
-    known = _seen(as_array(known), dataset.samples)
     samples = machine.complete(dataset.samples, known, random_state=options.seed)
-    mask = np.broadcast_to(known.reshape(-1, samples.shape[1]), samples.shape)
+    mask = known.reshape(-1, samples.shape[1]) & (dataset.samples >= 0)
     if options.out.suffix == ".png":
         from born_machine.plots import completion_sheet, save_figure
 
@@ -339,14 +338,6 @@ def _model_and_data(options: argparse.Namespace) -> tuple[BornMachine, Dataset]:
         threshold = open_run(options.run).train.threshold
     source = DataSource(options.data, options.key, threshold, options.image_shape, options.rows)
     return machine, source.load(machine.missing)
-
-
-def _seen(known: Any, samples: Samples) -> Any:
-    """Return the mask without gaps; as it is where it fits no samples, which `complete` tells."""
-    features = samples.shape[1]
-    if known.dtype != np.bool_ or known.size not in (features, samples.size):
-        return known
-    return known.reshape(-1, features) & (samples >= 0)
 
 
 def _check_out(path: Path) -> None:
