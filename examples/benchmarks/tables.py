@@ -62,13 +62,18 @@ def shown(results: list[dict[str, Any]], part: str, nll: str = "nll") -> str:
     if any(part not in found[nll] for found in results):
         return ""
     figures = [found[nll][part] for found in results]
+    impossible = [f["impossible"] for f in figures if f["nll"] is None]
+    if impossible:
+        return f"infinite: {max(impossible)} samples are impossible"
     return f"{mean(f['nll'] for f in figures):.3f} ± {mean(f['error'] for f in figures):.3f}"
 
 
 def spread(results: list[dict[str, Any]]) -> str:
     """Return the number of seeds and the standard deviation of the test NLL over them."""
     figures = [found["nll"]["test"]["nll"] for found in results]
-    return "1" if len(figures) == 1 else f"{len(figures)}, spread {stdev(figures):.3f}"
+    if len(figures) == 1 or None in figures:
+        return str(len(figures))
+    return f"{len(figures)}, spread {stdev(figures):.3f}"
 
 
 def minutes(results: list[dict[str, Any]]) -> str:
@@ -431,7 +436,7 @@ def main() -> None:
     """Write the page."""
     published, beside = read_toml("published.toml"), read_toml("tried.toml")
     lines = [HEAD]
-    for table, rows in read_results().items():
+    for table, rows in sorted(read_results().items()):
         lines += [f"## {table}", ""]
         if table in NOTES:
             lines += [NOTES[table], ""]
