@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from records import IMAGES, RESULTS, ROOT, write_record
-from sets import folder
+from sets import folder, found
 from threadpoolctl import threadpool_limits
 
 from born_machine.amplitude import bond_orders
@@ -87,7 +87,7 @@ def main() -> None:
 
 def digits(data: Path, name: str) -> np.ndarray[Any, Any]:
     """Return the images `name` as (sample, pixel) bits, row by row."""
-    with np.load(data / "han2018_samples.npz") as packed:
+    with np.load(found(data / "han2018_samples.npz")) as packed:
         return np.unpackbits(packed[name], axis=1)[:, :784]
 
 
@@ -242,7 +242,7 @@ def draw(data: Path) -> None:
 
 def published(data: Path, bond: int) -> dict[int, float]:
     """Return their train NLL by loop, without the start."""
-    with (data / "han2018_capacity_curves.csv").open(encoding="utf-8", newline="") as file:
+    with found(data / "han2018_capacity_curves.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["Dmax"] == str(bond)]
     return {int(row["loop"]): float(row["nll_train"]) for row in rows if row["loop"] != "0"}
 
