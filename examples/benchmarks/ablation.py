@@ -25,7 +25,7 @@ from born_machine.fitting import with_states
 from born_machine.models.protocol import Model
 
 FOLDER = RESULTS / "ablation"
-SETS = ("nltcs", "plants", "accidents", "dna")
+SETS = ("nltcs", "plants", "accidents", "dna", "msnbc", "baudio", "bnetflix")
 RECIPE = "as it is"
 LAST = "no early stopping: the last sweep"  # of the same runs
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -34,11 +34,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "order: path": {"order": "path"},
     "order: linkage": {"order": "linkage"},
     "start: marginals": {"start": "marginals"},
+    "no noise": {"noise": 0.0},
+    "noise 0.01 throughout": {"noise": 0.01},
     "value cutoff 0.001 throughout": {"value_cutoff": 0.001},
     "value cutoff 0.01 throughout": {"value_cutoff": 0.01},
     "bond penalty 0.01": {"bond_penalty": 0.01},
     "entropy bonus 0.01": {"entropy_bonus": 0.01},
-    "noise 0.003": {"noise": 0.003},
     "batches of 1,000 a bond": {"batch_size": 1000, "batch_per": "bond"},
     "batches of 1,000 a sweep": {"batch_size": 1000, "batch_per": "sweep"},
     "four machines": {"n_machines": 4},
@@ -46,7 +47,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 ADDED = (  # the others take a part of the recipe away
     "bond penalty 0.01",
     "entropy bonus 0.01",
-    "noise 0.003",
     "batches of 1,000 a bond",
     "batches of 1,000 a sweep",
     "four machines",
