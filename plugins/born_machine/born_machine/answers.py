@@ -181,6 +181,16 @@ class Answers:
         samples, mask = self._masked(X, known)
         return self._fitted().complete(samples, mask, self._rng(random_state))
 
+    def conditional_marginals(self, X: Any, known: Any) -> list[npt.NDArray[np.float64]]:
+        """Return p(x_f | known features) of every feature and row, exactly: what draws average to.
+
+        X, known and errors: as for `complete`. One array (row, values of f) a feature, rows summing
+        to one; a known feature has its own value with certainty. For binary features
+        `np.stack([table[:, 1] for table in tables], axis=1)` is the mean completion.
+        """
+        samples, mask = self._masked(X, known)
+        return self._fitted().conditional_marginals(samples, mask)
+
     def _masked(self, X: Any, known: Any) -> tuple[Samples, npt.NDArray[np.bool_]]:
         model = self._fitted()
         values = as_array(X)

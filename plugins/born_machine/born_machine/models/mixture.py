@@ -103,11 +103,7 @@ class MixtureModel:
 
         Exact: the component is drawn from its posterior given the known part, then completes.
         """
-        logs = np.stack([c.log_marginal(samples, known) for c in self.components], axis=1)
-        logs += np.log(self.weights)
-        refuse_impossible(logs.max(axis=1) > -np.inf)
-        posterior = np.exp(logs - logs.max(axis=1, keepdims=True))
-        cumulative = np.cumsum(posterior, axis=1)
+        cumulative = np.cumsum(self._posterior(samples, known), axis=1)
         threshold = rng.random(len(samples)) * cumulative[:, -1]
         owner = (cumulative <= threshold[:, None]).sum(axis=1)
         done = np.array(samples)
@@ -116,6 +112,28 @@ class MixtureModel:
             if len(rows):
                 done[rows] = component.complete(samples[rows], known[rows], rng)
         return done
+
+    def conditional_marginals(
+        self, samples: Samples, known: npt.NDArray[np.bool_]
+    ) -> list[npt.NDArray[np.float64]]:
+        """Return p(x_f | known part): the components' own, by their posterior weights."""
+        posterior = self._posterior(samples, known)
+        total = [np.zeros((len(samples), d)) for d in self.dims]
+        for component, shares in zip(self.components, posterior.T, strict=True):
+            (rows,) = np.nonzero(shares)
+            tables = component.conditional_marginals(samples[rows], known[rows])
+            for whole, table in zip(total, tables, strict=True):
+                whole[rows] += shares[rows, None] * table
+        return total
+
+    def _posterior(self, samples: Samples, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Return p(component | known part) of every sample: (sample, component), rows sum to 1."""
+        logs = np.stack([c.log_marginal(samples, known) for c in self.components], axis=1)
+        logs += np.log(self.weights)
+        refuse_impossible(logs.max(axis=1) > -np.inf)
+        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return shares
 
     def most_probable(
         self, samples: Samples, known: npt.NDArray[np.bool_], beam: int

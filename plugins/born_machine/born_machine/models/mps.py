@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from born_machine.completion import complete_chain
+from born_machine.completion import complete_chain, conditional_marginals
 from born_machine.curves import Order
 from born_machine.data import Samples
 from born_machine.likelihood import log_likelihood
@@ -88,6 +88,15 @@ class MPSModel:
         """Draw the unknown features of every sample given its known ones."""
         drawn = complete_chain(self.state.arrays, samples[:, self.order], known[:, self.order], rng)
         return self._to_features(drawn)
+
+    def conditional_marginals(
+        self, samples: Samples, known: npt.NDArray[np.bool_]
+    ) -> list[npt.NDArray[np.float64]]:
+        """Return p(x_f | known part) of every feature: arrays (sample, values)."""
+        tables = conditional_marginals(
+            self.state.arrays, samples[:, self.order], known[:, self.order]
+        )
+        return [tables[site] for site in np.argsort(self.order)]
 
     def log_marginal(
         self, samples: Samples, known: npt.NDArray[np.bool_]

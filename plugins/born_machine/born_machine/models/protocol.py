@@ -66,6 +66,11 @@ class Model(Protocol):
     ) -> Samples:
         """Draw the unknown features of every sample given its known ones."""
 
+    def conditional_marginals(
+        self, samples: Samples, known: npt.NDArray[np.bool_]
+    ) -> list[npt.NDArray[np.float64]]:
+        """Return p(x_f | known part) of every feature: arrays (sample, values of f)."""
+
     def most_probable(
         self, samples: Samples, known: npt.NDArray[np.bool_], beam: int
     ) -> MostProbable:
