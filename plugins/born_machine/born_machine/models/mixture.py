@@ -131,7 +131,7 @@ class MixtureModel:
         logs = np.stack([c.log_marginal(samples, known) for c in self.components], axis=1)
         logs += np.log(self.weights)
         refuse_impossible(logs.max(axis=1) > -np.inf)
-        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+        shares: npt.NDArray[np.float64] = np.exp(logs - logs.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         return shares
 
