@@ -181,6 +181,18 @@ def test_a_step_has_norm_one_and_its_length_is_bounded() -> None:
         assert np.vdot(after, block) > -1e-12
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_a_step_leaves_no_subnormal_number_and_loses_no_other(library: Any, dtype: str) -> None:
+    smallest = float(np.finfo(dtype).smallest_normal)
+    sizes = np.array([1.0, 1e-25, smallest * 2.0**28, smallest * 2.0**26, smallest / 8, np.nan])
+    block = library.asarray(sizes[:-1].reshape(1, 5, 1, 1).astype(dtype))
+    after = np.asarray(gradient_step(block, block * 0.0, 0.05).tolist()).ravel()
+    np.testing.assert_allclose(after, [1.0, 1e-25, smallest * 2.0**28, 0.0, 0.0], rtol=1e-6)
+    broken = library.asarray(sizes.reshape(1, 6, 1, 1).astype(dtype))
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(np.asarray(gradient_step(broken, broken, 0.05).tolist())).all()
+
+
 @given(chains())
 def test_log_likelihood_is_normalised_by_any_state(library: Any, case: Any) -> None:
     """Norm, gauge and scale of the state drop out: ln p is that of the normalised state."""
