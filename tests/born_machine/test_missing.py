@@ -15,6 +15,7 @@ from born_machine import BornMachine
 from born_machine.amplitude import bond_orders
 from born_machine.gradient import two_site_gradient
 from born_machine.missing import gap_problem, marginal_gradient
+from born_machine.settings import STARTS
 from born_machine.train import Scorer, Settings, start_state, train
 from born_machine.update import StepRule
 
@@ -177,7 +178,7 @@ def test_nan_and_minus_one_are_the_same_gap_and_score_by_enumeration() -> None:
     assert np.array_equal(machine.score_samples(with_nan), logs)
 
 
-@pytest.mark.parametrize("start", ["random", "marginals"])
+@pytest.mark.parametrize("start", STARTS)
 def test_a_feature_nobody_saw_stays_uniform(start: str) -> None:
     samples = np.array([[0, -1, 1], [1, -1, 0]] * 10)
     machine = BornMachine(

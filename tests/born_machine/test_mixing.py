@@ -236,7 +236,7 @@ def test_orders_learned_from_resamples_differ_and_are_seeded() -> None:
         ),
         ({"n_machines": 2, "order": ["given"]}, "1 orders were given, n_machines is 2"),
         ({"mixture_weights": "best"}, "mixture_weights must be one of uniform, fitted"),
-        ({"start": 3}, "start must be 'random', 'marginals' or a model"),
+        ({"start": 3}, "start must be one of random, marginals, chow-liu or a model"),
     ],
 )
 def test_bad_mixtures_are_refused(parameters: dict[str, Any], message: str) -> None:

@@ -20,6 +20,7 @@ from born_machine.checkpoint import (
     record_to_json,
     save_checkpoint,
 )
+from born_machine.settings import STARTS
 from born_machine.train import Settings, start_state, train
 
 
@@ -225,7 +226,7 @@ def test_an_impossible_validation_sample_neither_stops_nor_spoils_the_run(tmp_pa
     assert load_checkpoint(tmp_path / "checkpoint.npz")[0].history == (infinite,)
 
 
-@pytest.mark.parametrize("start", ["random", "marginals"])
+@pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("method", ["two-site", "all-site"])
 def test_a_complex_machine_leaves_the_real_ones_behind(start: str, method: str) -> None:
     """A real state has a real gradient on any data: the start must be complex already."""

@@ -16,7 +16,7 @@ from born_machine.data import Samples
 from born_machine.ordering import dependence_tree
 from tnkit import SizeError
 
-__all__ = ["Forest", "chow_liu", "empirical_entropy", "independent"]
+__all__ = ["Forest", "chow_liu", "empirical_entropy", "fitted_forest", "independent"]
 
 _SMOOTHING = 0.5
 
@@ -84,13 +84,25 @@ def chow_liu(samples: Samples, dims: Sequence[int]) -> Forest:
     """
     parents = np.full(len(dims), -1, dtype=np.intp)
     parents[1:] = dependence_tree(samples)[1:]
+    return fitted_forest(samples, dims, parents)
+
+
+def fitted_forest(samples: Samples, dims: Sequence[int], parents: npt.NDArray[np.intp]) -> Forest:
+    """Return the forest of these parents with the frequencies of `samples`, raised by one half.
+
+    samples: (sample, feature) integers from 0; negative ones (missing) count for nothing. parents:
+    (feature,), -1 where a feature has none.
+    """
     tables = []
     for feature, parent in enumerate(parents.tolist()):
-        before = 1 if parent < 0 else dims[parent]
         key = samples[:, feature].astype(np.int64)
+        known = key >= 0
         if parent >= 0:
-            key += dims[feature] * samples[:, parent].astype(np.int64)
-        counts = np.bincount(key, minlength=before * dims[feature])
+            above = samples[:, parent].astype(np.int64)
+            known &= above >= 0
+            key += dims[feature] * above
+        before = 1 if parent < 0 else dims[parent]
+        counts = np.bincount(key[known], minlength=before * dims[feature])
         tables.append(_conditional(counts.reshape(before, dims[feature])))
     return Forest(parents, tuple(tables))
 

@@ -44,7 +44,7 @@ from born_machine.mixing import WEIGHTS, mixture_weights
 from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
 from born_machine.ranks import ALONE, Ranks
-from born_machine.settings import SCHEDULES, Schedule, Settings, plain_schedule
+from born_machine.settings import SCHEDULES, STARTS, Schedule, Settings, plain_schedule
 from born_machine.train import Augment
 from tnkit import ArgumentError, FormatError, StepInfo, checked, threads
 
@@ -471,7 +471,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             return None
         if not hasattr(self.start, "log_likelihood"):
             raise ArgumentError(
-                f"start must be 'random', 'marginals' or a model such as machine.model_, "
+                f"start must be one of {', '.join(STARTS)} or a model such as machine.model_, "
                 f"got {type(self.start).__name__}"
             )
         return self.start

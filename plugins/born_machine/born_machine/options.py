@@ -15,7 +15,7 @@ from born_machine.estimator import AUGMENT
 from born_machine.mixing import WEIGHTS
 from born_machine.ordering import ORDERS
 from born_machine.run import MADE_WITH, SOURCE
-from born_machine.settings import METHODS, SPLIT_METHODS
+from born_machine.settings import METHODS, SPLIT_METHODS, STARTS
 from tnkit import ArgumentError
 
 __all__ = ["PARAMETERS", "parse"]
@@ -201,7 +201,7 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     add("steps", int, "gradient steps at a bond", metavar="N")
     add("patience", int, "stop after so many sweeps without a better NLL", metavar="N")
     add("tolerance", float, "share of the NLL that counts as better", metavar="T")
-    add("start", str, "first state", choices=["random", "marginals"])
+    add("start", str, "first state", choices=STARTS)
     add("dtype", str, "of training", choices=["float32", "float64", "complex64", "complex128"])
     add("order", str, "site order", choices=ORDERS)
     add("augment", str, "train on shifted images too", choices=AUGMENT)

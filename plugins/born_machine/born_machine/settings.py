@@ -15,6 +15,7 @@ __all__ = [
     "METHODS",
     "SCHEDULES",
     "SPLIT_METHODS",
+    "STARTS",
     "Schedule",
     "Settings",
     "SweepSettings",
@@ -25,6 +26,7 @@ __all__ = [
 Schedule: TypeAlias = float | Sequence[float] | Callable[[int], float]
 """A number; or one a sweep, the last staying; or a function of the sweep, counted from 1."""
 
+STARTS = ("random", "marginals", "chow-liu")
 METHODS = ("two-site", "one-site", "all-site")
 SPLIT_METHODS = ("auto", "retraction", "gram", "svd", "subspace")
 SCHEDULES = ("max_bond", "value_cutoff", "cutoff", "learning_rate", "noise")
@@ -54,7 +56,8 @@ class Settings:
     such steps a bond. sweeps: at most this many; one goes there and back (all-site: one pass over
     the samples). patience: stop after this many sweeps in a row without a better watched NLL; 0
     never stops. tolerance: share of the NLL by which it must fall to count as better.
-    start: "random" (positive entries, bond 2) or "marginals" (product of the feature marginals).
+    start: "random" (positive entries, bond 2), "marginals" (product of the feature marginals) or
+    "chow-liu" (the best tree of pairs that max_bond can hold).
     dtype: of the training arithmetic, float32, float64, complex64 or complex128.
 
     method: "two-site" sweeps; "one-site" sweeps, cheaper, where each bond is first given up to
@@ -134,7 +137,7 @@ class Settings:
             if not 0.0 < self.rollback <= 1.0:
                 raise ArgumentError(f"rollback must be None or in (0, 1], got {self.rollback!r}")
         for name, known in (
-            ("start", ("random", "marginals")),
+            ("start", STARTS),
             ("dtype", DTYPES),
             ("method", METHODS),
             ("batch_per", ("sweep", "bond")),

@@ -9,6 +9,7 @@ import numpy as np
 
 from born_machine.data import Samples
 from born_machine.settings import Settings
+from born_machine.tree_start import tree_state
 from tnkit import MPS, canonicalize, normalize, product_mps
 
 __all__ = ["start_state", "state_like"]
@@ -25,9 +26,11 @@ def start_state(
     from [0.8, 1.2) at bond 2: nearly uniform, positive (a signed start trains slower; entries from
     [0, 1) end 1.5 nats higher after four sweeps on 1,000 digits of 784 pixels at bond 100).
     "marginals" smooths counts by one half (Krichevsky and Trofimov, 1981), so no value is
-    impossible. A chain of one site always takes the marginals without smoothing: they are the
-    answer. In a complex dtype entries get random phases, about a fifth of a right angle: from a
-    real state the gradient of real data is real, and training would never leave it.
+    impossible. "chow-liu" is the tree of `tree_state` within the largest bond, exactly: where the
+    best sweep counts, no sweep can end above it on the validation samples. A chain of one site
+    always takes the marginals without smoothing: they are the answer. In a complex dtype entries
+    get random phases, about a fifth of a right angle: from a real state the gradient of real data
+    is real, and training would never leave it. The tree is then one no longer.
     """
     single = len(dims) == 1
     if settings.start == "random" and not single:
@@ -39,6 +42,9 @@ def start_state(
             psi = MPS.from_arrays(
                 [rng.uniform(0.8, 1.2, shape).astype(settings.dtype) for shape in shapes]
             )
+    elif settings.start == "chow-liu" and not single:
+        psi = tree_state(samples, dims, settings.largest_bond)
+        psi = MPS.from_arrays([array.astype(settings.dtype) for array in psi.arrays])
     else:
         smoothing = 0.0 if single else 0.5
         vectors = []
