@@ -92,19 +92,14 @@ def test_sites_without_relatives_are_roots() -> None:
     assert narrow_tree(pair_information(pairs), (2, 2, 2), 8).tolist() == [-1, -1, -1]
 
 
-def test_pairs_too_wide_for_the_bonds_are_passed_over_the_weakest_first() -> None:
-    # 0-3 and 1-2 are nested, 0-1 ties them: bonds of 2 hold the strongest that do not overlap
+def test_pairs_too_wide_for_the_bonds_are_passed_over_for_the_next_best() -> None:
     information = np.zeros((4, 4))
-    for a, b, value in ((0, 3, 0.5), (1, 2, 0.4), (2, 3, 0.1)):
+    for a, b, value in ((0, 3, 0.5), (2, 3, 0.4), (1, 2, 0.3), (1, 3, 0.2)):
         information[a, b] = information[b, a] = value
-    wide = narrow_tree(information, (2,) * 4, 4)
-    narrow = narrow_tree(information, (2,) * 4, 2)
-    edges = [
-        {frozenset((s, int(p))) for s, p in enumerate(found) if p >= 0} for found in (wide, narrow)
-    ]
-    assert edges[0] == {frozenset((0, 3)), frozenset((1, 2)), frozenset((2, 3))}
-    assert frozenset((0, 3)) in edges[1]
-    assert frozenset((1, 2)) not in edges[1]
+    # site 3 is carried over all bonds; beside it there is room for site 2 in bonds of 4 only
+    assert narrow_tree(information, (2,) * 4, 4).tolist() == [3, 2, 3, -1]
+    assert narrow_tree(information, (2,) * 4, 2).tolist() == [3, 3, 3, -1]
+    assert narrow_tree(information, (2,) * 4, 1).tolist() == [-1, -1, -1, -1]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -149,6 +144,14 @@ def test_gaps_count_for_nothing() -> None:
     more = np.concatenate([samples, np.full((50, 6), -1)])
     ours, theirs = (tree_state(one, (2,) * 6, 8) for one in (samples, more))
     assert tnkit.fidelity(ours, theirs) == pytest.approx(1.0)
+    gapped = np.where(np.random.default_rng(3).random(samples.shape) < 0.3, -1, samples)
+    forest = fitted_forest(gapped, (2,) * 6, np.array([-1, 0, 1, 2, 3, 4]))
+    for child in range(1, 6):
+        both = gapped[(gapped[:, child] >= 0) & (gapped[:, child - 1] >= 0)]
+        for value in (0, 1):
+            under = both[both[:, child - 1] == value][:, child]
+            expected = (under.sum() + 0.5) / (len(under) + 1)
+            assert forest.tables[child][value, 1] == pytest.approx(expected)
 
 
 def test_a_wide_start_stays_small() -> None:
