@@ -62,7 +62,7 @@ def joint_counts(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray
         raise MemoryLimitError(
             f"the joint frequencies of {levels.sum():,} values, those of all features together, "
             f"need {size:.2g} bytes, this machine has {there:.2g}; merge values into fewer levels, "
-            "or say order='given'"
+            "or say order='given' and start='random'"
         )
     starts = np.concatenate(([0], np.cumsum(levels)))
     values = np.concatenate([np.arange(d) for d in levels])
