@@ -12,7 +12,7 @@ from hypothesis import given
 
 import tnkit
 from born_machine import BornMachine
-from born_machine.baselines import Forest, chow_liu, fitted_forest
+from born_machine.baselines import Forest, chow_liu, forest_of
 from born_machine.models.mps import log_likelihoods
 from born_machine.ordering import pair_information, tree_order
 from born_machine.tree_start import forest_state, narrow_tree, tree_state
@@ -70,7 +70,7 @@ def test_a_narrow_tree_fits_its_bonds(forest: Forest, largest: int) -> None:
             seen.add(site)
             site = int(parents[site])
     samples = rng.integers(0, dims, (20, len(dims)))
-    psi = forest_state(fitted_forest(samples, dims, parents))
+    psi = forest_state(forest_of(samples, dims, parents))
     assert max(psi.bond_dims, default=1) <= largest
 
 
@@ -78,7 +78,7 @@ def test_a_narrow_tree_fits_its_bonds(forest: Forest, largest: int) -> None:
 def test_the_tree_is_that_of_chow_and_liu_where_bonds_are_large(sites: int, seed: int) -> None:
     samples = dependent(sites, np.random.default_rng(seed))
     information = pair_information(samples)
-    parents = narrow_tree((information + information.T) / 2, (2,) * sites, 2**sites)
+    parents = narrow_tree(information, (2,) * sites, 2**sites)
     best = chow_liu(samples, (2,) * sites).parents
 
     def total(parents: Any) -> float:
@@ -113,15 +113,14 @@ def test_training_starts_as_the_tree(dtype: str) -> None:
     found = machine.score_samples(everything((2,) * 12))
     # the root differs, and with it what the halves that are added to all counts do
     assert found == pytest.approx(tree.log_likelihood(everything((2,) * 12)), abs=0.1)
-    own = fitted_forest(samples, (2,) * 12, _rooted_like(machine, samples))
+    own = forest_of(samples, (2,) * 12, _rooted_like(machine, samples))
     assert found == pytest.approx(own.log_likelihood(everything((2,) * 12)), rel=rtol, abs=rtol)
 
 
 def _rooted_like(machine: BornMachine, samples: Any) -> Any:
     """Return the parents by feature, as the machine's chain finds them by site."""
     order = np.asarray(machine.model_.order)
-    information = pair_information(samples[:, order])
-    by_site = narrow_tree((information + information.T) / 2, (2,) * len(order), 50)
+    by_site = narrow_tree(pair_information(samples[:, order]), (2,) * len(order), 50)
     parents = np.full(len(order), -1, dtype=np.intp)
     for site, parent in enumerate(by_site):
         parents[order[site]] = order[parent] if parent >= 0 else -1
@@ -135,7 +134,7 @@ def test_the_best_sweep_is_no_worse_than_the_tree() -> None:
     machine = BornMachine(
         start="chow-liu", order="chow-liu", sweeps=3, learning_rate=0.5, random_state=0, levels=2
     ).fit(samples, validation=held_out)
-    tree = fitted_forest(samples, (2,) * 16, _rooted_like(machine, samples))
+    tree = forest_of(samples, (2,) * 16, _rooted_like(machine, samples))
     assert machine.score(held_out) >= tree.log_likelihood(held_out).mean() - 1e-6
 
 
@@ -145,7 +144,7 @@ def test_gaps_count_for_nothing() -> None:
     ours, theirs = (tree_state(one, (2,) * 6, 8) for one in (samples, more))
     assert tnkit.fidelity(ours, theirs) == pytest.approx(1.0)
     gapped = np.where(np.random.default_rng(3).random(samples.shape) < 0.3, -1, samples)
-    forest = fitted_forest(gapped, (2,) * 6, np.array([-1, 0, 1, 2, 3, 4]))
+    forest = forest_of(gapped, (2,) * 6, np.array([-1, 0, 1, 2, 3, 4]))
     for child in range(1, 6):
         both = gapped[(gapped[:, child] >= 0) & (gapped[:, child - 1] >= 0)]
         for value in (0, 1):

@@ -16,7 +16,7 @@ from born_machine.data import Samples
 from born_machine.ordering import dependence_tree
 from tnkit import SizeError
 
-__all__ = ["Forest", "chow_liu", "empirical_entropy", "fitted_forest", "independent"]
+__all__ = ["Forest", "chow_liu", "empirical_entropy", "forest_of", "independent"]
 
 _SMOOTHING = 0.5
 
@@ -66,8 +66,7 @@ def independent(samples: Samples, dims: Sequence[int]) -> Forest:
     >>> independent(X, (2, 2)).tables[0].round(3).tolist()
     [[0.375, 0.625]]
     """
-    counts = [np.bincount(samples[:, f], minlength=d)[None] for f, d in enumerate(dims)]
-    return Forest(np.full(len(dims), -1, dtype=np.intp), tuple(map(_conditional, counts)))
+    return forest_of(samples, dims, np.full(len(dims), -1, dtype=np.intp))
 
 
 def chow_liu(samples: Samples, dims: Sequence[int]) -> Forest:
@@ -84,10 +83,10 @@ def chow_liu(samples: Samples, dims: Sequence[int]) -> Forest:
     """
     parents = np.full(len(dims), -1, dtype=np.intp)
     parents[1:] = dependence_tree(samples)[1:]
-    return fitted_forest(samples, dims, parents)
+    return forest_of(samples, dims, parents)
 
 
-def fitted_forest(samples: Samples, dims: Sequence[int], parents: npt.NDArray[np.intp]) -> Forest:
+def forest_of(samples: Samples, dims: Sequence[int], parents: npt.NDArray[np.intp]) -> Forest:
     """Return the forest of these parents with the frequencies of `samples`, raised by one half.
 
     samples: (sample, feature) integers from 0; negative ones (missing) count for nothing. parents:

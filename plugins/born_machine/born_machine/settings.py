@@ -57,7 +57,7 @@ class Settings:
     the samples). patience: stop after this many sweeps in a row without a better watched NLL; 0
     never stops. tolerance: share of the NLL by which it must fall to count as better.
     start: "random" (positive entries, bond 2), "marginals" (product of the feature marginals) or
-    "chow-liu" (the best tree of pairs that max_bond can hold).
+    "chow-liu" (the Chow-Liu tree, or what max_bond can hold of it).
     dtype: of the training arithmetic, float32, float64, complex64 or complex128.
 
     method: "two-site" sweeps; "one-site" sweeps, cheaper, where each bond is first given up to

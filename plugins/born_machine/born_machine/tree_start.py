@@ -7,28 +7,28 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from born_machine.baselines import Forest, fitted_forest
+from born_machine.baselines import Forest, forest_of
 from born_machine.data import Samples
 from born_machine.ordering import pair_information
 from tnkit import MPS, Truncation, compress
 
 __all__ = ["forest_state", "narrow_tree", "tree_state"]
 
-_NOTHING = 1e-12  # nats of mutual information
+_INDEPENDENT = 1e-12  # nats of mutual information
 _ROUNDING = 1e-7  # of the largest Schmidt value: float32 knows no smaller ones
 
 
 def tree_state(samples: Samples, dims: tuple[int, ...], largest_bond: int) -> MPS:
-    """Return the state with |psi(x)|^2 = p(x) of the best tree that bonds of this size can hold.
+    """Return the state with |psi(x)|^2 = p(x) of the Chow-Liu tree, or of what bonds can hold of it.
 
     samples: (sample, site) in site order, negative where missing; dims: values a site takes. The
     tree is that of Chow and Liu (1968) where `largest_bond` is large enough for it in this order,
-    see `narrow_tree`, its counts raised by one half. Cost O(samples (sites levels)^2) for the
+    see `narrow_tree`, its counts raised by one half. Schmidt values below 1e-7 of the largest, less
+    than float32 tells from zero, are left out. Cost O(samples (sites levels)^2) for the
     pairs, O(sites bond^3) for the state. psi is positive and in double precision.
     """
-    information = pair_information(samples)
-    parents = narrow_tree((information + information.T) / 2, dims, largest_bond)
-    exact = forest_state(fitted_forest(samples, dims, parents))
+    parents = narrow_tree(pair_information(samples), dims, largest_bond)
+    exact = forest_state(forest_of(samples, dims, parents))
     return compress(exact, Truncation(value_cutoff=_ROUNDING)).state
 
 
@@ -37,7 +37,7 @@ def narrow_tree(
 ) -> npt.NDArray[np.intp]:
     """Return the parent of every site, -1 for a root, in a tree of large mutual information.
 
-    information: (site, site), symmetric, in nats. A bond carries the value of each site that has
+    information: (site, site), in nats. A bond carries the value of each site that has
     relatives (itself or children) on both sides, so it is as large as the product of their dims.
     The tree grows by the pair of largest information at a time (Prim, Bell Syst. Tech. J. 36, 1389,
     1957), which gives the tree of largest sum, but a pair that would make some bond larger than
@@ -51,7 +51,7 @@ def narrow_tree(
     [-1, -1, -1]
     """
     count = len(dims)
-    gain = information.copy()
+    gain = (information + information.T) / 2  # its halves differ by rounding
     np.fill_diagonal(gain, 0.0)
     size = np.log2(dims)
     most = np.log2(largest_bond) + 1e-9
@@ -70,13 +70,13 @@ def narrow_tree(
                 gain[site, parent] = 0.0
                 inside = np.where(outside, 0.0, gain[site])
                 value[site] = inside.max()
-                best[site] = inside.argmax() if value[site] > _NOTHING else -1
+                best[site] = inside.argmax() if value[site] > _INDEPENDENT else -1
                 continue
             load[added] += size[parent]
             first[parent], last[parent] = low, high
             parents[site] = parent
         elif outside.all():
-            value[:] = _NOTHING
+            value[:] = _INDEPENDENT
         outside[site] = False
         nearer = gain[:, site] > value
         best[nearer], value[nearer] = site, gain[nearer, site]
@@ -89,7 +89,7 @@ def forest_state(forest: Forest) -> MPS:
     A bond carries the values of the sites that have relatives on both sides: its size is at most
     the product of their dims. Cost O(sites bond^3).
 
-    >>> forest = fitted_forest(np.array([[0, 0], [1, 1]]), (2, 2), np.array([-1, 0]))
+    >>> forest = forest_of(np.array([[0, 0], [1, 1]]), (2, 2), np.array([-1, 0]))
     >>> psi = forest_state(forest)
     >>> psi_11 = psi.arrays[0][:, 1] @ psi.arrays[1][:, 1]
     >>> round(psi_11.item() ** 2, 9)  # 1/2 times 3/4
