@@ -19,11 +19,12 @@ _ROUNDING = 1e-7  # of the largest Schmidt value: float32 knows no smaller ones
 
 
 def tree_state(samples: Samples, dims: tuple[int, ...], largest_bond: int) -> MPS:
-    """Return the state with |psi(x)|^2 = p(x) of the Chow-Liu tree, or of what bonds can hold of it.
+    """Return the state with |psi(x)|^2 = p(x) of the Chow-Liu tree, or what bonds hold of it.
 
     samples: (sample, site) in site order, negative where missing; dims: values a site takes. The
     tree is that of Chow and Liu (1968) where `largest_bond` is large enough for it in this order,
-    see `narrow_tree`, its counts raised by one half. Schmidt values below 1e-7 of the largest, less
+    see `narrow_tree`, its counts raised by one half (seen from another root, or where pairs tie, a
+    little differently than by `chow_liu`). Schmidt values below 1e-7 of the largest, less
     than float32 tells from zero, are left out. Cost O(samples (sites levels)^2) for the
     pairs, O(sites bond^3) for the state. psi is positive and in double precision.
     """
