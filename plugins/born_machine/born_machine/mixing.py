@@ -15,7 +15,7 @@ from born_machine.curves import Order, variations
 from born_machine.data import Samples
 from born_machine.devices import float32_products
 from born_machine.models.mixture import fitted_weights, log_mean
-from born_machine.ordering import CURVES, LEARNED, site_order
+from born_machine.ordering import CURVES, LEARNED, image_order, site_order
 from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.sweeper import OnStep, Place
@@ -53,9 +53,10 @@ def mixture_orders(
 ) -> list[Order]:
     """Return a site order for each machine, from the name of one.
 
-    "raster", "snake", "hilbert": the `variations` of the curve. "linkage", "path" and "chow-liu":
-    learned from all samples, then from samples drawn with replacement. "given" and a permutation:
-    the same for all, which then differ by their random start. samples: (sample, feature). Raises
+    "raster", "snake", "hilbert": the `variations` of the curve. "linkage", "path", "chow-liu" and
+    "coupling": learned from all samples, then from samples drawn with replacement, the last on
+    images annealed from those variations in turn. "given" and a permutation: the same for all,
+    which then differ by their random start. samples: (sample, feature). Raises
     `ArgumentError` for more machines than a curve has variations.
     """
     if isinstance(order, str) and order in CURVES and image_shape is not None:
@@ -66,13 +67,17 @@ def mixture_orders(
                 "give a list of orders"
             )
         return list(found)
-    orders = [site_order(order, samples.shape[1], image_shape, samples)]
-    for number in range(1, machines):
+    curves: Sequence[Order | None] = (None,)
+    if order == "coupling" and image_shape is not None:
+        curves = variations(CURVES[image_order(image_shape)], *image_shape, machines)
+    orders: list[Order] = []
+    for number in range(machines):
         drawn = samples
-        if isinstance(order, str) and order in LEARNED:
+        if number and isinstance(order, str) and order in LEARNED:
             rng = np.random.default_rng((seed, number))
             drawn = samples[rng.integers(0, len(samples), len(samples))]
-        orders.append(site_order(order, samples.shape[1], image_shape, drawn))
+        curve = curves[number % len(curves)]
+        orders.append(site_order(order, samples.shape[1], image_shape, drawn, curve))
     return orders
 
 
