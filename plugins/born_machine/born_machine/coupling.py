@@ -20,9 +20,7 @@ _STEPS, _STEPS_A_SITE = 20_000, 200  # at most, of annealing
 _HOT, _COLD = 0.3, 1e-3  # temperatures, of the mean cost a site
 
 
-def partial_information(
-    samples: Samples,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def partial_information(samples: Samples) -> tuple[Matrix, Matrix]:
     """Return what each two features say of each other when all others are known, and by chance.
 
     samples: (sample, feature) integers, negative where missing (taken for the mean). Both
@@ -73,7 +71,7 @@ def arrangement(weights: Matrix, start: Order, seed: int = 0) -> Order:
 
     >>> chain = np.diag(np.ones(5), 1)  # 0 1 2 3 4 5 in line
     >>> arrangement(chain + chain.T, np.array([3, 0, 5, 1, 4, 2])).tolist()
-    [0, 1, 2, 3, 4, 5]
+    [5, 4, 3, 2, 1, 0]
     """
     count = len(start)
     if count < 3:
@@ -87,7 +85,8 @@ def arrangement(weights: Matrix, start: Order, seed: int = 0) -> Order:
     best, least = place, cost.sum()
     steps = min(_STEPS, _STEPS_A_SITE * count)
     temperatures = least / count * np.geomspace(_HOT, _COLD, steps)
-    lengths = 2 * (max(2.0, count / 4) / 2) ** rng.random(steps)
+    longest = max(count / 4, min(count, 8))
+    lengths = 2 * (longest / 2) ** rng.random(steps)
     for temperature, length in zip(temperatures, lengths.astype(int), strict=True):
         offset = int(rng.integers(min(length, count - length + 1)))
         windows = (count - offset) // length
