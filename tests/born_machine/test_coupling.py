@@ -1,0 +1,166 @@
+"""The coupling order: what pairs say when all else is known, and how it is laid in line."""
+
+from __future__ import annotations
+
+import itertools
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from born_machine import coupling, ordering
+from born_machine.coupling import arrangement, partial_information
+from born_machine.curves import hilbert, raster, variations
+from born_machine.mixing import mixture_orders
+from born_machine.ordering import coupling_order, dependence_tree, site_order, tree_order
+
+PRIOR = 0.01
+
+
+def indicators(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One column for every value but the first of each feature, and whose it is."""
+    columns, owner = [], []
+    for feature in range(samples.shape[1]):
+        for value in range(1, samples[:, feature].max() + 1):
+            columns.append(samples[:, feature] == value)
+            owner.append(feature)
+    return np.array(columns, dtype=float).T, np.array(owner, dtype=int)
+
+
+def cost(weights: np.ndarray, order: np.ndarray) -> float:
+    place = np.argsort(order)
+    return float((np.triu(weights, 1) * np.sqrt(np.abs(place[:, None] - place))).sum())
+
+
+@given(st.integers(2, 5), st.integers(4, 60), st.integers(0, 2**32 - 1))
+def test_partial_information_is_that_of_the_conditional_covariance(
+    features: int, n: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(0, rng.integers(1, 4, features), (n, features)).astype(np.uint8)
+    hot, owner = indicators(samples)
+    off = hot - hot.mean(axis=0) if len(owner) else hot.reshape(n, 0)
+    covariance = off.T @ off / n + PRIOR * np.eye(len(owner))
+    found, _ = partial_information(samples)
+    assert np.array_equal(np.diagonal(found), np.zeros(features))
+    for a, b in itertools.combinations(range(features), 2):
+        pair = np.flatnonzero((owner == a) | (owner == b))
+        rest = np.flatnonzero((owner != a) & (owner != b))
+        given_rest = covariance[np.ix_(pair, pair)] - covariance[np.ix_(pair, rest)] @ (
+            np.linalg.solve(covariance[np.ix_(rest, rest)], covariance[np.ix_(rest, pair)])
+        )
+        one, other = owner[pair] == a, owner[pair] == b
+        whole = given_rest[np.ix_(one, other)]
+        if whole.size:
+            left = np.linalg.solve(given_rest[np.ix_(one, one)], whole)
+            right = np.linalg.solve(given_rest[np.ix_(other, other)], whole.T)
+            squared = min(np.trace(left @ right), 1 - 1e-9)
+        else:
+            squared = 0.0
+        assert found[a, b] == pytest.approx(-np.log1p(-squared) / 2, rel=1e-6, abs=1e-9)
+
+
+def test_independent_features_pass_chance_once_in_so_many_pairs() -> None:
+    rng = np.random.default_rng(0)
+    passed = 0
+    for _ in range(40):
+        information, chance = partial_information(rng.integers(0, 2, (2000, 30)))
+        passed += int((np.triu(information) > chance).sum())
+    expected = 40 * (30 * 29 / 2) / 30**2  # 19
+    assert 0.4 * expected < passed < 1.8 * expected
+
+
+def test_a_gap_counts_as_the_mean() -> None:
+    """The mean moves no covariance: gaps weaken a pair by the share of samples that lack it."""
+    rng = np.random.default_rng(1)
+    first = rng.integers(0, 2, 4000)
+    samples = np.stack([first, first ^ (rng.random(4000) < 0.2)], axis=1)
+    whole = partial_information(samples)[0][0, 1]
+    half, none = samples.copy(), samples.copy()
+    half[::2, 1] = -1
+    none[:, 1] = -1
+    found = partial_information(half)[0][0, 1]
+    # r of a half-known pair is half of the covariance over the root of a variance and a half
+    assert 1 - np.exp(-2 * found) == pytest.approx((1 - np.exp(-2 * whole)) / 2, rel=0.1)
+    assert np.array_equal(partial_information(none)[0], np.zeros((2, 2)))
+
+
+@given(st.integers(1, 25), st.integers(0, 2**32 - 1))
+def test_an_arrangement_never_costs_more_than_its_start(count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.random((count, count)) * (rng.random((count, count)) < 0.3)
+    weights = weights + weights.T
+    start = rng.permutation(count)
+    found = arrangement(weights, start)
+    assert np.array_equal(np.sort(found), np.arange(count))
+    assert cost(weights, found) <= cost(weights, start) + 1e-9
+    assert np.array_equal(found, arrangement(weights, start)), "the same every time"
+    assert cost(weights, arrangement(weights, found)) <= cost(weights, found) + 1e-9
+
+
+@given(st.integers(3, 6), st.integers(0, 2**32 - 1))
+def test_a_small_arrangement_is_the_best_there_is(count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.random((count, count))
+    weights = weights + weights.T
+    orders = (np.array(order) for order in itertools.permutations(range(count)))
+    least = min(cost(weights, order) for order in orders)
+    assert cost(weights, arrangement(weights, rng.permutation(count))) <= 1.02 * least
+
+
+def ladder(rng: np.random.Generator, n: int, rungs: int) -> np.ndarray:
+    """Feature k is feature k - 1 or feature k - 2, some of them flipped."""
+    samples = rng.integers(0, 2, (n, rungs))
+    for k in range(2, rungs):
+        copied = np.where(rng.random(n) < 0.5, samples[:, k - 1], samples[:, k - 2])
+        samples[:, k] = copied ^ (rng.random(n) < 0.05)
+    return samples
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_tree_cannot_hold_lies_closer(seed: int) -> None:
+    """A tree holds one edge to each feature of a ladder, the other is as strong."""
+    rng = np.random.default_rng(seed)
+    samples = ladder(rng, 20_000, 24)
+    shuffle = rng.permutation(24)
+
+    def lengths(order: np.ndarray) -> np.ndarray:
+        place = np.argsort(shuffle[order])
+        return np.concatenate([np.abs(place[far:] - place[:-far]) for far in (1, 2)])
+
+    found, by_tree = (lengths(f(samples[:, shuffle])) for f in (coupling_order, tree_order))
+    assert found.mean() < 1.8 < 2.1 < by_tree.mean()  # in line: 1.5
+    assert found.max() <= 4 < by_tree.max()
+
+
+def test_weights_are_beyond_chance_and_hold_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(ordering, "arrangement", lambda weights, start: seen.append(weights))
+    samples = np.random.default_rng(4).integers(0, 3, (300, 12))
+    samples[:, 5] = np.minimum(samples[:, 2], samples[:, 5])
+    coupling_order(samples)
+    information, chance = partial_information(samples)
+    parents = dependence_tree(samples)
+    tree = np.zeros((12, 12), dtype=bool)
+    tree[np.arange(1, 12), parents[1:]] = tree[parents[1:], np.arange(1, 12)] = True
+    (weights,) = seen
+    assert (weights[tree] == np.maximum(information, chance)[tree]).all()
+    assert (weights[~tree] == np.where(information > chance, information, 0.0)[~tree]).all()
+    assert weights[2, 5] > chance[2, 5]
+    assert (weights == chance)[tree].any()
+
+
+def test_images_are_annealed_from_their_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coupling, "_STEPS", 500)
+    rng = np.random.default_rng(3)
+    small, large = rng.integers(0, 2, (50, 64)), rng.integers(0, 2, (50, 144))
+    for samples, shape, curve in ((small, (8, 8), raster), (large, (12, 12), hilbert)):
+        features = samples.shape[1]
+        own = site_order("coupling", features, shape, samples)
+        assert np.array_equal(own, coupling_order(samples, curve(*shape)))
+        first, second = mixture_orders("coupling", 2, shape, samples, seed=5)
+        drawn = samples[np.random.default_rng((5, 1)).integers(0, 50, 50)]
+        other = variations(curve, *shape, 2)[1]
+        assert np.array_equal(first, own)
+        assert np.array_equal(second, coupling_order(drawn, other))
