@@ -31,6 +31,7 @@ LAST = "no early stopping: the last sweep"  # of the same runs
 VARIANTS: dict[str, dict[str, Any]] = {
     RECIPE: {},
     "order as given": {"order": "given"},
+    "order: chow-liu": {"order": "chow-liu"},
     "order: path": {"order": "path"},
     "order: linkage": {"order": "linkage"},
     "start: random": {"start": "random"},
