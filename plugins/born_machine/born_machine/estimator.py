@@ -88,9 +88,10 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         Says that a flat row is an image. Three-dimensional input says so by itself.
     order : str, permutation, or list of either
         Site order: "raster", "snake", "hilbert" on images; "given" (as the features come),
-        "linkage", "path", "chow-liu" (by mutual information) on any data; or a permutation. "auto"
-        takes a curve on images (Hilbert, row by row on small ones) and elsewhere the best of the
-        last four in a short run. A list gives each machine its own. Stored with the model; callers
+        "linkage", "path", "chow-liu" (by mutual information), "coupling" (by what is left of it
+        when all other features are known) on any data; or a permutation. "auto" takes a curve on
+        images (Hilbert, row by row on small ones) and elsewhere the best of "given" and the last
+        four in a short run. A list gives each machine its own. Stored with the model; callers
         speak of features in their own order.
     augment : "auto", "none", "shifts", "random-shifts" or a function
         "auto" trains on each image and its shifts by up to a fourteenth of its side (two pixels
