@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from born_machine import coupling, ordering
-from born_machine.coupling import arrangement, partial_information
+from born_machine import annealing, ordering
+from born_machine.annealing import arrangement
 from born_machine.curves import hilbert, raster, variations
 from born_machine.mixing import mixture_orders
 from born_machine.ordering import coupling_order, dependence_tree, site_order, tree_order
+from born_machine.pairs import partial_information
 
 PRIOR = 0.01
 
@@ -134,33 +135,41 @@ def test_what_a_tree_cannot_hold_lies_closer(seed: int) -> None:
     assert found.max() <= 4 < by_tree.max()
 
 
-def test_weights_are_beyond_chance_and_hold_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("image_shape", [None, (3, 4)])
+def test_weights_are_beyond_chance_and_hold_the_tree_or_the_grid(
+    monkeypatch: pytest.MonkeyPatch, image_shape: tuple[int, int] | None
+) -> None:
     seen = []
     monkeypatch.setattr(ordering, "arrangement", lambda weights, start: seen.append(weights))
     samples = np.random.default_rng(4).integers(0, 3, (300, 12))
-    samples[:, 5] = np.minimum(samples[:, 2], samples[:, 5])
-    coupling_order(samples)
+    samples[:, 6] = np.minimum(samples[:, 1], samples[:, 6])  # no neighbours on the grid
+    coupling_order(samples, image_shape)
     information, chance = partial_information(samples)
-    parents = dependence_tree(samples)
-    tree = np.zeros((12, 12), dtype=bool)
-    tree[np.arange(1, 12), parents[1:]] = tree[parents[1:], np.arange(1, 12)] = True
+    held = np.zeros((12, 12), dtype=bool)
+    if image_shape is None:
+        held[np.arange(1, 12), dependence_tree(samples)[1:]] = True
+        held |= held.T
+    else:
+        rows, columns = np.divmod(np.arange(12), 4)
+        held = np.abs(rows[:, None] - rows) + np.abs(columns[:, None] - columns) == 1
     (weights,) = seen
-    assert (weights[tree] == np.maximum(information, chance)[tree]).all()
-    assert (weights[~tree] == np.where(information > chance, information, 0.0)[~tree]).all()
-    assert weights[2, 5] > chance[2, 5]
-    assert (weights == chance)[tree].any()
+    beyond = np.where(information > chance, information, 0.0)
+    expected = np.where(held, np.maximum(information, chance), beyond)
+    assert np.allclose(weights, expected, rtol=1e-9, atol=0.0)
+    assert weights[1, 6] > chance[1, 6]
+    assert (weights == chance)[held].any()
 
 
 def test_images_are_annealed_from_their_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coupling, "_STEPS", 500)
+    monkeypatch.setattr(annealing, "_STEPS", 500)
     rng = np.random.default_rng(3)
     small, large = rng.integers(0, 2, (50, 64)), rng.integers(0, 2, (50, 144))
     for samples, shape, curve in ((small, (8, 8), raster), (large, (12, 12), hilbert)):
         features = samples.shape[1]
         own = site_order("coupling", features, shape, samples)
-        assert np.array_equal(own, coupling_order(samples, curve(*shape)))
+        assert np.array_equal(own, coupling_order(samples, shape, curve(*shape)))
         first, second = mixture_orders("coupling", 2, shape, samples, seed=5)
         drawn = samples[np.random.default_rng((5, 1)).integers(0, 50, 50)]
         other = variations(curve, *shape, 2)[1]
         assert np.array_equal(first, own)
-        assert np.array_equal(second, coupling_order(drawn, other))
+        assert np.array_equal(second, coupling_order(drawn, shape, other))

@@ -10,15 +10,10 @@ import pytest
 from hypothesis import given
 
 import tnkit
-from born_machine import ordering
+from born_machine import pairs
 from born_machine.curves import hilbert, raster, snake
-from born_machine.ordering import (
-    joint_counts,
-    mutual_information,
-    path_order,
-    site_order,
-    tree_arrangement,
-)
+from born_machine.ordering import path_order, site_order, tree_arrangement
+from born_machine.pairs import joint_counts, mutual_information
 
 sides = st.integers(1, 40)
 
@@ -145,8 +140,8 @@ def test_joint_frequencies_beyond_memory_are_refused_before_they_are_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     samples = np.array([[0, 999], [1, 0]])
-    monkeypatch.setattr(ordering, "device_memory", lambda: 4 * 8 * 1002**2 - 1)
-    with pytest.raises(tnkit.MemoryLimitError, match=r"1,002 values.*need 3\.2e\+07 bytes"):
+    monkeypatch.setattr(pairs, "device_memory", lambda: 6 * 8 * 1002**2 - 1)
+    with pytest.raises(tnkit.MemoryLimitError, match=r"1,002 values.*need 4\.8e\+07 bytes"):
         joint_counts(samples)
-    monkeypatch.setattr(ordering, "device_memory", lambda: 4 * 8 * 1002**2)
+    monkeypatch.setattr(pairs, "device_memory", lambda: 6 * 8 * 1002**2)
     assert joint_counts(samples)[0].shape == (1002, 1002)

@@ -14,7 +14,8 @@ import tnkit
 from born_machine import BornMachine
 from born_machine.baselines import Forest, chow_liu, forest_of
 from born_machine.models.mps import log_likelihoods
-from born_machine.ordering import pair_information, tree_order
+from born_machine.ordering import tree_order
+from born_machine.pairs import pair_information
 from born_machine.tree_start import forest_state, narrow_tree, tree_state
 
 

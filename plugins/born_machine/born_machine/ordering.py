@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from born_machine.coupling import arrangement, partial_information
+from born_machine.annealing import arrangement
 from born_machine.curves import Order, hilbert, raster, snake
 from born_machine.data import Samples, as_array
-from born_machine.devices import device_memory
-from tnkit import ArgumentError, ArgumentTypeError, MemoryLimitError, SizeError
+from born_machine.pairs import mutual_information, pair_information, partial_information
+from tnkit import ArgumentError, ArgumentTypeError, SizeError
 
 __all__ = [
     "CANDIDATES",
@@ -26,10 +26,7 @@ __all__ = [
     "coupling_order",
     "dependence_tree",
     "image_order",
-    "joint_counts",
     "linkage_order",
-    "mutual_information",
-    "pair_information",
     "path_order",
     "site_order",
     "tree_arrangement",
@@ -37,8 +34,6 @@ __all__ = [
 ]
 
 _SMALLEST_CURVE = 12
-_CHUNK = 8192
-_MATRICES = 4  # (value, value) of float64, alive at once in `pair_information`
 
 
 def image_order(image_shape: tuple[int, int]) -> str:
@@ -50,66 +45,12 @@ def image_order(image_shape: tuple[int, int]) -> str:
     return "raster" if min(image_shape) < _SMALLEST_CURVE else "hilbert"
 
 
-def joint_counts(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Return how often each two values occur together, and where each feature's values begin.
-
-    samples: (sample, feature) integers; negative ones (missing) count for nothing. The first is
-    (value, value) over the values of all features in turn; the second (feature,). Cost
-    O(samples values^2), memory O(values^2) and for 8,192 samples at a time: `MemoryLimitError`
-    where what is made of the counts would not fit into this machine.
-    """
-    levels = samples.max(axis=0, initial=0).astype(int) + 1
-    size, there = _MATRICES * 8 * int(levels.sum()) ** 2, device_memory()
-    if size > there:
-        raise MemoryLimitError(
-            f"the joint frequencies of {levels.sum():,} values, those of all features together, "
-            f"need {size:.2g} bytes, this machine has {there:.2g}; merge values into fewer levels, "
-            "or say order='given' and start='random'"
-        )
-    starts = np.concatenate(([0], np.cumsum(levels)))
-    values = np.concatenate([np.arange(d) for d in levels])
-    owner = np.repeat(np.arange(len(levels)), levels)
-    joint = np.zeros((len(values), len(values)))
-    for first in range(0, len(samples), _CHUNK):
-        hot = (samples[first : first + _CHUNK, owner] == values).astype(np.float32)
-        joint += hot.T @ hot  # whole numbers below 2^24: exact in float32
-    return joint, starts[:-1]
-
-
-def pair_information(samples: Samples) -> npt.NDArray[np.float64]:
-    """Return the mutual information of every pair of features in nats, entropies on the diagonal.
-
-    samples: (sample, feature); of the empirical frequencies. Cost as `joint_counts`.
-    """
-    counts, starts = joint_counts(samples)
-    joint = counts / len(samples)
-    single = np.diagonal(joint)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(joint > 0, joint * np.log(joint / np.outer(single, single)), 0.0)
-    sums: npt.NDArray[np.float64] = np.add.reduceat(
-        np.add.reduceat(terms, starts, axis=0), starts, axis=1
-    )
-    return sums
-
-
-def mutual_information(samples: Samples) -> npt.NDArray[np.float64]:
-    """Return the normalised mutual information of every pair of features, in [0, 1].
-
-    samples: (sample, feature); I(a, b) / sqrt(H(a) H(b)) of the empirical frequencies, 0 where a
-    feature is constant. Cost O(samples (features levels)^2).
-    """
-    sums = pair_information(samples)
-    entropies = np.diagonal(sums)
-    scale = np.sqrt(np.outer(entropies, entropies))
-    normalised = np.where(scale > 1e-12, sums / np.where(scale > 1e-12, scale, 1.0), 0.0)
-    return np.minimum(np.maximum(normalised, 0.0), 1.0)
-
-
 def dependence_tree(samples: Samples) -> npt.NDArray[np.intp]:
     """Return the parent of every feature in the tree of the largest mutual information.
 
     A maximum spanning tree (Chow and Liu, IEEE Trans. Inf. Theory 14, 462, 1968) directed away
-    from feature 0, whose own entry is -1. Cost as `joint_counts`, and O(features^2) for the tree.
+    from feature 0, whose own entry is -1. Cost as `pair_information`, and
+    O(features^2) for the tree.
     """
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
@@ -260,21 +201,32 @@ def _two_opt(path: Order, distance: npt.NDArray[np.float64]) -> Order:
     return path[1:-1]
 
 
-def coupling_order(samples: Samples, start: Order | None = None) -> Order:
+def coupling_order(
+    samples: Samples,
+    image_shape: tuple[int, int] | None = None,
+    curve: Order | None = None,
+) -> Order:
     """Return an order that keeps features close which say much of each other, all others known.
 
     The `arrangement` by `partial_information` of the pairs in which it is beyond chance; an edge of
-    the Chow-Liu tree weighs at least what chance gives. start: the order annealed from, None for
-    `tree_order`. Cost as `dependence_tree`, O(values^3), and the steps of `arrangement`.
+    the Chow-Liu tree, on images a pair of neighbouring pixels, weighs at least what chance gives.
+    It is annealed from `tree_order`, on images from `curve`, None for that of `image_order`. Cost
+    as `dependence_tree`, O(values^3), and the steps of `arrangement`.
     """
-    parents = dependence_tree(samples)
     information, chance = partial_information(samples)
     weights = np.where(information > chance, information, 0.0)
-    child = np.flatnonzero(parents >= 0)
-    edges = child, parents[child]
-    weights[edges] = np.maximum(weights[edges], chance[edges])
-    weights = np.maximum(weights, weights.T)
-    return arrangement(weights, tree_arrangement(parents) if start is None else start)
+    if image_shape is None:
+        parents = dependence_tree(samples)
+        child = np.flatnonzero(parents >= 0)
+        one, other = child, parents[child]
+        start = tree_arrangement(parents)
+    else:
+        pixels = np.arange(image_shape[0] * image_shape[1]).reshape(image_shape)
+        one = np.concatenate((pixels[1:].ravel(), pixels[:, 1:].ravel()))
+        other = np.concatenate((pixels[:-1].ravel(), pixels[:, :-1].ravel()))
+        start = CURVES[image_order(image_shape)](*image_shape) if curve is None else curve
+    weights[one, other] = np.maximum(weights[one, other], chance[one, other])
+    return arrangement(np.maximum(weights, weights.T), start)
 
 
 CURVES = {"raster": raster, "snake": snake, "hilbert": hilbert}
@@ -327,9 +279,7 @@ def site_order(
         if samples is None:
             raise ArgumentError(f"order {order!r} needs samples to find the mutual information of")
         if order == "coupling":
-            if curve is None and image_shape is not None:
-                curve = CURVES[image_order(image_shape)](*image_shape)
-            return coupling_order(samples, curve)
+            return coupling_order(samples, image_shape, curve)
         return LEARNED[order](samples)
     given = as_array(order)
     if given.dtype.kind not in "iu":

@@ -17,7 +17,7 @@ from born_machine.devices import chosen_split
 from born_machine.estimator import BornMachine
 from born_machine.fitting import chains_of
 from born_machine.likelihood import standard_error
-from born_machine.ordering import pair_information
+from born_machine.pairs import pair_information
 from born_machine.plots import (
     chain_profile,
     completion_sheet,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from born_machine.baselines import Forest, forest_of
 from born_machine.data import Samples
-from born_machine.ordering import pair_information
+from born_machine.pairs import pair_information
 from tnkit import MPS, Truncation, compress
 
 __all__ = ["forest_state", "narrow_tree", "tree_state"]

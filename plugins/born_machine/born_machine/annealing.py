@@ -1,65 +1,19 @@
-"""A site order by annealing: what depends on each other when all else is known lies close."""
+"""Lay features in line so that pairs of large weight lie close: simulated annealing."""
 
 from __future__ import annotations
-
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from born_machine.curves import Order
-from born_machine.data import Samples
 
-__all__ = ["arrangement", "partial_information"]
+__all__ = ["arrangement"]
 
-Matrix: TypeAlias = npt.NDArray[np.float64]
-
-_CHUNK = 8192
-_PRIOR = 0.01  # variance added to every value: keeps values that hardly occur from counting much
-_STEPS, _STEPS_A_SITE = 20_000, 200  # at most, of annealing
+_STEPS, _STEPS_A_SITE = 20_000, 200  # at most
 _HOT, _COLD = 0.3, 1e-3  # temperatures, of the mean cost a site
 
 
-def partial_information(samples: Samples) -> tuple[Matrix, Matrix]:
-    """Return what each two features say of each other when all others are known, and by chance.
-
-    samples: (sample, feature) integers, negative where missing (taken for the mean). Both
-    (feature, feature), in nats: the conditional mutual information -1/2 ln(1 - r^2) of normal
-    variables with the covariance of the values' indicators, raised by .01 on the diagonal, r the
-    partial correlation (for more than two values the norm of the block of them, at most one); and
-    what independent features would exceed in one of features^2 pairs, from the chi-squared
-    distribution. Cost O(samples values^2 + values^3).
-    """
-    from scipy.linalg import block_diag
-    from scipy.stats import chi2
-
-    count = samples.shape[1]
-    free = samples.max(axis=0, initial=0).astype(int)  # the first value is what is left
-    owner = np.repeat(np.arange(count), free)
-    values = np.concatenate([np.arange(1, most + 1) for most in free])
-    present = np.maximum((samples >= 0).sum(axis=0), 1)
-    mean = np.array([(samples[:, f] == v).sum() for f, v in zip(owner, values, strict=True)])
-    mean = mean / present[owner]
-    covariance = np.zeros((len(values), len(values)))
-    for first in range(0, len(samples), _CHUNK):
-        taken = samples[first : first + _CHUNK, owner]
-        off = np.where(taken >= 0, (taken == values) - mean, 0.0)
-        covariance += off.T @ off
-    precision = np.linalg.inv(covariance / len(samples) + _PRIOR * np.eye(len(values)))
-    ends = np.cumsum(free)
-    blocks = [precision[e - m : e, e - m : e] for e, m in zip(ends, free, strict=True) if m]
-    white = block_diag(*(np.linalg.inv(np.linalg.cholesky(block)) for block in blocks))
-    correlation = white @ precision @ white.T if blocks else precision
-    member = (owner[:, None] == np.arange(count)).astype(float)
-    squared = np.minimum(member.T @ correlation**2 @ member, 1.0 - 1e-9)
-    information = -np.log1p(-squared) / 2
-    np.fill_diagonal(information, 0.0)
-    freedom = np.maximum(np.outer(free, free), 1)
-    chance = chi2.isf(1.0 / max(count, 2) ** 2, freedom) / (2 * max(len(samples), 1))
-    return information, chance
-
-
-def arrangement(weights: Matrix, start: Order, seed: int = 0) -> Order:
+def arrangement(weights: npt.NDArray[np.float64], start: Order, seed: int = 0) -> Order:
     """Return an order in which the sum over pairs of weight times root of distance is small.
 
     weights: (feature, feature), symmetric, from 0 up; start: the order to begin with, which the
