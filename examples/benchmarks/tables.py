@@ -45,8 +45,8 @@ NOTES = {
     "density-estimation-four": "The same recipe, the mean of four machines in different orders.",
     "digits-1000": "`digits-1000-mixture` trains on all 1,000 digits and holds none out: nothing "
     "here shows that its settings were chosen without the test digits. `-900` has "
-    "the same settings and 100 digits held out. The rows `-tree` change the start alone; "
-    "validation and test figures of both starts were seen together.",
+    "the same settings and 100 digits held out. The rows `-tree` change the start alone, "
+    "`-coupling` the order too; validation and test figures of all were seen together.",
     "static-mnist": "The row of twelve machines was added because the eight missed 93 on the test "
     "set; its average and weights follow those of the eight.",
 }
