@@ -21,7 +21,7 @@ from records import HERE, IMAGES, RESULTS, write_record
 from redraw import Redrawn, fit_neighbourhoods
 from sets import Split, load_set
 
-from born_machine import BornMachine
+from born_machine import BornMachine, recipe
 from born_machine.augment import ImageShifts
 from born_machine.checkpoint import load_checkpoint, record_to_json, save_checkpoint
 from born_machine.fitting import chains_of
@@ -36,13 +36,13 @@ MOST = 10_000  # training samples that are scored at the end, the first of them
 
 
 def read_rows() -> dict[str, dict[str, Any]]:
-    """Return every row, the defaults of its table, and of the one this is like, filled in."""
+    """Return every row, the recipe and the settings of its table filled in."""
     with (HERE / "rows.toml").open("rb") as file:
         tables = tomllib.load(file)
     rows = {}
     for table, about in tables.items():
+        base = recipe(about["recipe"]) if "recipe" in about else {}
         for name, row in about["rows"].items():
-            base = tables[about["like"]]["settings"] if "like" in about else {}
             settings = base | about.get("settings", {}) | row.get("settings", {})
             rows[name] = {"table": table, "data": row["data"], "settings": settings}
     return rows

@@ -12,6 +12,7 @@ from born_machine.curves import hilbert, raster, snake
 from born_machine.data import Dataset, load_dataset
 from born_machine.models.mps import MPSModel
 from born_machine.observables import MostProbable
+from born_machine.recipes import recipe
 from born_machine.synthetic import bars_and_stripes, ising_samples, parity_samples
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "load_dataset",
     "parity_samples",
     "raster",
+    "recipe",
     "save_checkpoint",
     "snake",
 ]

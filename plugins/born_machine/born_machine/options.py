@@ -14,6 +14,7 @@ from born_machine.data import AS_THEY_ARE, BUILT_IN, MISSING
 from born_machine.estimator import AUGMENT
 from born_machine.mixing import WEIGHTS
 from born_machine.ordering import ORDERS
+from born_machine.recipes import RECIPES, recipe
 from born_machine.run import MADE_WITH, SOURCE
 from born_machine.settings import METHODS, SPLIT_METHODS, STARTS
 from tnkit import ArgumentError
@@ -24,12 +25,14 @@ __all__ = ["PARAMETERS", "parse"]
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options, `command` among them; leave with status 2 and one line for bad flags.
 
-    A settings file is flags that stand before those of the command line, which then win. Raises
-    what `read_settings` raises.
+    A recipe and a settings file are flags that stand before those of the command line: what comes
+    later wins. Raises what `read_settings` raises.
     """
     options = _parser().parse_args(arguments)
-    if getattr(options, "config", None) is not None:
-        settings = _read_config(options.config)
+    name, path = getattr(options, "recipe", None), getattr(options, "config", None)
+    if name is not None or path is not None:
+        settings = {} if name is None else recipe(name)
+        settings |= {} if path is None else _read_config(path)
         options = _parser().parse_args([arguments[0], *_flags(settings), *arguments[1:]])
         options.data = options.data or settings.get("data")
     return options
@@ -59,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="TOML file of these flags by name, such as a run's settings.toml; flags win",
+    )
+    train.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="settings that do well on one kind of data; --config and flags win",
     )
     train.add_argument("--test", metavar="DATA", help="test set: a name or a path")
     train.add_argument("--test-key", metavar="KEY", help="array of the test npz")
