@@ -419,15 +419,11 @@ def tried(about: dict[str, Any]) -> list[str]:
         f"Tried on the way, by the validation NLL of one seed; {about['setting']}",
         "unless it says else. No command repeats these figures; histories were not kept.",
         "",
-        "Helped:",
-        "",
-        *(f"- {line}" for line in about["helped"]),
-        "",
-        "Did not, or not enough for its cost:",
-        "",
-        *(f"- {line}" for line in about["no_help"]),
     ]
-    return [*lines, ""]
+    for key, head in (("helped", "Helped:"), ("no_help", "Did not, or not enough for its cost:")):
+        if key in about:
+            lines += [head, "", *(f"- {line}" for line in about[key]), ""]
+    return lines
 
 
 def read_toml(name: str) -> dict[str, Any]:
