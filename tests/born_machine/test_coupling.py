@@ -13,7 +13,7 @@ from born_machine import annealing, ordering
 from born_machine.annealing import arrangement
 from born_machine.curves import hilbert, raster, variations
 from born_machine.mixing import mixture_orders
-from born_machine.ordering import coupling_order, dependence_tree, site_order, tree_order
+from born_machine.ordering import coupling_order, dependence_tree, tree_order
 from born_machine.pairs import partial_information
 
 PRIOR = 0.01
@@ -56,10 +56,26 @@ def test_partial_information_is_that_of_the_conditional_covariance(
         if whole.size:
             left = np.linalg.solve(given_rest[np.ix_(one, one)], whole)
             right = np.linalg.solve(given_rest[np.ix_(other, other)], whole.T)
-            squared = min(np.trace(left @ right), 1 - 1e-9)
+            terms = min(whole.shape)
+            squares = np.clip(np.linalg.eigvals(left @ right).real, 0.0, 1.0)
+            exact = -np.log1p(-squares).sum() / 2  # what normal variables have
+            mean = np.trace(left @ right) / terms
+            assert found[a, b] <= exact + 1e-9
+            assert found[a, b] == pytest.approx(-terms * np.log1p(-mean) / 2, rel=1e-6, abs=1e-9)
         else:
-            squared = 0.0
-        assert found[a, b] == pytest.approx(-np.log1p(-squared) / 2, rel=1e-6, abs=1e-9)
+            assert found[a, b] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_many_values_say_more_the_more_they_agree() -> None:
+    """Ten values, copied with a rising chance: no two strengths look the same."""
+    rng = np.random.default_rng(0)
+    found = []
+    for chance in (0.3, 0.5, 0.7, 0.9):
+        first, other = rng.integers(0, 10, (2, 5000))
+        samples = np.stack([first, np.where(rng.random(5000) < chance, first, other)], axis=1)
+        found.append(partial_information(samples)[0][0, 1])
+    assert (np.diff(found) > 0.3).all()
+    assert found[-1] < 9 / 2 * np.log(10)
 
 
 def test_independent_features_pass_chance_once_in_so_many_pairs() -> None:
@@ -135,41 +151,69 @@ def test_what_a_tree_cannot_hold_lies_closer(seed: int) -> None:
     assert found.max() <= 4 < by_tree.max()
 
 
-@pytest.mark.parametrize("image_shape", [None, (3, 4)])
+@pytest.mark.parametrize("image_shape", [None, (3, 4), (12, 12)])
 def test_weights_are_beyond_chance_and_hold_the_tree_or_the_grid(
     monkeypatch: pytest.MonkeyPatch, image_shape: tuple[int, int] | None
 ) -> None:
     seen = []
-    monkeypatch.setattr(ordering, "arrangement", lambda weights, start: seen.append(weights))
-    samples = np.random.default_rng(4).integers(0, 3, (300, 12))
+    monkeypatch.setattr(ordering, "arrangement", lambda *given: seen.append(given))
+    height, width = image_shape or (3, 4)
+    count = height * width
+    samples = np.random.default_rng(4).integers(0, 3, (300, count))
     samples[:, 6] = np.minimum(samples[:, 1], samples[:, 6])  # no neighbours on the grid
     coupling_order(samples, image_shape)
     information, chance = partial_information(samples)
-    held = np.zeros((12, 12), dtype=bool)
+    held = np.zeros((count, count), dtype=bool)
     if image_shape is None:
-        held[np.arange(1, 12), dependence_tree(samples)[1:]] = True
+        held[np.arange(1, count), dependence_tree(samples)[1:]] = True
         held |= held.T
+        begun = tree_order(samples)
     else:
-        rows, columns = np.divmod(np.arange(12), 4)
+        rows, columns = np.divmod(np.arange(count), width)
         held = np.abs(rows[:, None] - rows) + np.abs(columns[:, None] - columns) == 1
-    (weights,) = seen
+        begun = raster(3, 4) if count == 12 else hilbert(12, 12)
+    ((weights, start),) = seen
     beyond = np.where(information > chance, information, 0.0)
     expected = np.where(held, np.maximum(information, chance), beyond)
     assert np.allclose(weights, expected, rtol=1e-9, atol=0.0)
-    assert weights[1, 6] > chance[1, 6]
+    assert weights[1, 6] > 0.0
     assert (weights == chance)[held].any()
+    assert np.array_equal(start, begun)
 
 
-def test_images_are_annealed_from_their_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(annealing, "_STEPS", 500)
-    rng = np.random.default_rng(3)
-    small, large = rng.integers(0, 2, (50, 64)), rng.integers(0, 2, (50, 144))
-    for samples, shape, curve in ((small, (8, 8), raster), (large, (12, 12), hilbert)):
-        features = samples.shape[1]
-        own = site_order("coupling", features, shape, samples)
-        assert np.array_equal(own, coupling_order(samples, shape, curve(*shape)))
-        first, second = mixture_orders("coupling", 2, shape, samples, seed=5)
-        drawn = samples[np.random.default_rng((5, 1)).integers(0, 50, 50)]
-        other = variations(curve, *shape, 2)[1]
-        assert np.array_equal(first, own)
-        assert np.array_equal(second, coupling_order(drawn, shape, other))
+def test_machines_of_a_mixture_are_annealed_from_curves_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ordering, "arrangement", lambda weights, start: start)
+    samples = np.random.default_rng(3).integers(0, 2, (50, 144))
+    found = mixture_orders("coupling", 3, (12, 12), samples, seed=5)
+    for order, curve in zip(found, variations(hilbert, 12, 12, 3), strict=True):
+        assert np.array_equal(order, curve)
+    few = samples[:, :12]
+    assert len(mixture_orders("coupling", 60, (3, 4), few, seed=5)) == 60  # of 8 curves
+
+
+def test_machines_of_a_mixture_see_samples_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        ordering, "partial_information", lambda x: seen.append(x) or partial_information(x)
+    )
+    samples = np.random.default_rng(3).integers(0, 2, (50, 12))
+    mixture_orders("coupling", 2, (3, 4), samples, seed=5)
+    drawn = samples[np.random.default_rng((5, 1)).integers(0, 50, 50)]
+    assert np.array_equal(seen[0], samples)
+    assert np.array_equal(seen[1], drawn)
+
+
+def test_the_heaviest_pairs_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = np.full((30, 30), 1e-3)
+    line = np.random.default_rng(6).permutation(30)
+    weights[line[1:], line[:-1]] = weights[line[:-1], line[1:]] = 1.0
+    monkeypatch.setattr(annealing, "_PAIRS_A_SITE", 1)
+    found = arrangement(weights, np.arange(30))
+    assert cost(weights, found) < 1.3 * cost(weights, line)
+
+
+def test_no_weight_leaves_the_start() -> None:
+    start = np.array([2, 0, 3, 1])
+    assert np.array_equal(arrangement(np.zeros((4, 4)), start), start)

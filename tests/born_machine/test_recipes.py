@@ -31,6 +31,12 @@ def test_a_settings_file_and_flags_win_over_a_recipe(tmp_path: Path) -> None:
     options = parse(["train", "--config", str(file), "--recipe", "table", "--sweeps", "2"])
     assert (options.data, options.max_bond, options.sweeps) == ("digits", 7, 2)
     assert options.order == recipe("table")["order"]
+    file.write_text('data = "digits"\nrecipe = "table"\nmax_bond = 7\n', encoding="utf-8")
+    options = parse(["train", "--config", str(file)])
+    assert (options.max_bond, options.order) == (7, recipe("table")["order"])
+    file.write_text('data = "digits"\nrecipe = "tabel"\n', encoding="utf-8")
+    with pytest.raises(tnkit.ArgumentError, match="recipe 'tabel' is unknown"):
+        parse(["train", "--config", str(file)])
 
 
 def test_a_recipe_is_a_new_dictionary() -> None:
@@ -55,6 +61,11 @@ def test_a_table_is_learned_better_than_by_its_tree() -> None:
     for k in range(2, 16):  # of two parents, which no tree holds
         samples[:, k] = samples[:, k - 1] & ~samples[:, k - 2] | (rng.random(1200) < 0.3)
     train, validation = samples[:800], samples[800:]
-    machine = BornMachine(**recipe("table"), random_state=0).fit(train, validation=validation)
     tree = chow_liu(train, (2,) * 16)
+    machine = BornMachine(**recipe("table"), random_state=0).fit(train, validation=validation)
     assert machine.score(validation) > np.mean(tree.log_likelihood(validation)) + 0.5
+    few = chow_liu(train[:300], (2,) * 16)
+    held_out = BornMachine(**recipe("table") | {"validation_fraction": 0.1}, random_state=0)
+    assert (
+        held_out.fit(train[:300]).score(validation) > np.mean(few.log_likelihood(validation)) + 0.5
+    )

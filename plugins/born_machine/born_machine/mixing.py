@@ -15,7 +15,7 @@ from born_machine.curves import Order, variations
 from born_machine.data import Samples
 from born_machine.devices import float32_products
 from born_machine.models.mixture import fitted_weights, log_mean
-from born_machine.ordering import CURVES, LEARNED, image_order, site_order
+from born_machine.ordering import CURVES, LEARNED, coupling_order, image_order, site_order
 from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.sweeper import OnStep, Place
@@ -67,17 +67,19 @@ def mixture_orders(
                 "give a list of orders"
             )
         return list(found)
-    curves: Sequence[Order | None] = (None,)
+    orders = [site_order(order, samples.shape[1], image_shape, samples)]
+    curves: Sequence[Order] = ()
     if order == "coupling" and image_shape is not None:
         curves = variations(CURVES[image_order(image_shape)], *image_shape, machines)
-    orders: list[Order] = []
-    for number in range(machines):
+    for number in range(1, machines):
         drawn = samples
-        if number and isinstance(order, str) and order in LEARNED:
+        if isinstance(order, str) and order in LEARNED:
             rng = np.random.default_rng((seed, number))
             drawn = samples[rng.integers(0, len(samples), len(samples))]
-        curve = curves[number % len(curves)]
-        orders.append(site_order(order, samples.shape[1], image_shape, drawn, curve))
+        if curves:
+            orders.append(coupling_order(drawn, image_shape, curves[number % len(curves)]))
+        else:
+            orders.append(site_order(order, samples.shape[1], image_shape, drawn))
     return orders
 
 

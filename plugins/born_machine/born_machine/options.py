@@ -31,8 +31,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = _parser().parse_args(arguments)
     name, path = getattr(options, "recipe", None), getattr(options, "config", None)
     if name is not None or path is not None:
-        settings = {} if name is None else recipe(name)
-        settings |= {} if path is None else _read_config(path)
+        read = {} if path is None else _read_config(path)
+        known = read.pop("recipe", None)
+        name = known if name is None else name
+        settings = ({} if name is None else recipe(name)) | read
         options = _parser().parse_args([arguments[0], *_flags(settings), *arguments[1:]])
         options.data = options.data or settings.get("data")
     return options
@@ -66,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="settings that do well on one kind of data; --config and flags win",
+        help="settings that do well on one kind of data (table: features that are no image; below "
+        "500 samples add --validation-fraction 0.1); --config and flags win",
     )
     train.add_argument("--test", metavar="DATA", help="test set: a name or a path")
     train.add_argument("--test-key", metavar="KEY", help="array of the test npz")
@@ -291,7 +294,7 @@ _SWITCHES = ("overwrite", "quiet", "json")
 
 def _read_config(path: Path) -> dict[str, Any]:
     parameters = set(PARAMETERS) - {"random_state"}
-    known = {*SOURCE, "seed", "out", "processes", *_SWITCHES, *parameters}
+    known = {*SOURCE, "seed", "out", "recipe", "processes", *_SWITCHES, *parameters}
     return read_settings(path, known, ignored=MADE_WITH)
 
 

@@ -2,7 +2,8 @@
 
 An order is a permutation `order` with site k holding feature order[k]. A chain sees its sites in
 a line, so correlated features should sit close together: on images a space-filling curve is worth
-tens of nats over reading row by row, on other data an order by mutual information several.
+tens of nats over reading row by row, on other data an order by mutual information several, and by
+what is left of it when all other features are known up to one more.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def dependence_tree(samples: Samples) -> npt.NDArray[np.intp]:
     """Return the parent of every feature in the tree of the largest mutual information.
 
     A maximum spanning tree (Chow and Liu, IEEE Trans. Inf. Theory 14, 462, 1968) directed away
-    from feature 0, whose own entry is -1. Cost as `pair_information`, and
-    O(features^2) for the tree.
+    from feature 0, whose own entry is -1. Cost as
+    `pair_information`, and O(features^2) for the tree.
     """
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
@@ -246,16 +247,14 @@ def site_order(
     features: int,
     image_shape: tuple[int, int] | None,
     samples: Samples | None = None,
-    curve: Order | None = None,
 ) -> Order:
     """Return the permutation that `order` names, or check one that is given.
 
     order: "raster", "snake" or "hilbert" over an image; "given", the features as they come;
     "linkage", "path" or "chow-liu", by mutual information in `samples` (sample, feature);
-    "coupling", by what is left of it when all other features are known, on images annealed from
-    `curve` or else from that of `image_order`; "auto", the curve of `image_order` on images and
-    "given" elsewhere (BornMachine tries all candidates there); or a permutation of the features.
-    Raises `ArgumentError`, `ArgumentTypeError` or
+    "coupling", by what is left of it when all other features are known; "auto", the curve of
+    `image_order` on images and "given" elsewhere (BornMachine tries all candidates there); or a
+    permutation of the features. Raises `ArgumentError`, `ArgumentTypeError` or
     `SizeError`.
     """
     if image_shape is not None and image_shape[0] * image_shape[1] != features:
@@ -277,9 +276,9 @@ def site_order(
         if order == "given":
             return np.arange(features)
         if samples is None:
-            raise ArgumentError(f"order {order!r} needs samples to find the mutual information of")
+            raise ArgumentError(f"order {order!r} is learned: it needs samples")
         if order == "coupling":
-            return coupling_order(samples, image_shape, curve)
+            return coupling_order(samples, image_shape)
         return LEARNED[order](samples)
     given = as_array(order)
     if given.dtype.kind not in "iu":

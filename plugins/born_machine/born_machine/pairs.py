@@ -72,10 +72,11 @@ def partial_information(samples: Samples) -> tuple[Matrix, Matrix]:
     samples: (sample, feature) integers, negative where missing (taken for the mean). Both
     (feature, feature), in nats: the conditional mutual information -1/2 ln(1 - r^2) of normal
     variables with the covariance of the values' indicators, raised by .01 on the diagonal, r the
-    partial correlation (for more than two values the norm of the block of them, at most one); and
-    what independent features would exceed in one of features^2 pairs, from the chi-squared
-    distribution. Cost O(samples values^2 + values^3), `MemoryLimitError` as
-    `joint_counts`.
+    partial correlation (for more than two values m such terms, r^2 the mean of the m partial
+    canonical correlations squared, which is at most what normal variables have); and what
+    independent features would exceed in one of features^2 pairs, from the chi-squared distribution:
+    for many more samples than values, with fewer more pairs exceed it. Cost
+    O(samples values^2 + values^3), `MemoryLimitError` as `joint_counts`.
     """
     from scipy.linalg import block_diag
     from scipy.stats import chi2
@@ -98,8 +99,9 @@ def partial_information(samples: Samples) -> tuple[Matrix, Matrix]:
     white = block_diag(*(np.linalg.inv(np.linalg.cholesky(block)) for block in blocks))
     correlation = white @ precision @ white.T if blocks else precision
     member = (owner[:, None] == np.arange(count)).astype(float)
-    squared = np.minimum(member.T @ correlation**2 @ member, 1.0 - 1e-9)
-    information = -np.log1p(-squared) / 2
+    terms = np.maximum(np.minimum.outer(free, free), 1)
+    squared = member.T @ correlation**2 @ member / terms
+    information = -terms * np.log1p(-np.minimum(squared, 1.0 - 1e-9)) / 2
     np.fill_diagonal(information, 0.0)
     freedom = np.maximum(np.outer(free, free), 1)
     chance = chi2.isf(1.0 / max(count, 2) ** 2, freedom) / (2 * max(len(samples), 1))

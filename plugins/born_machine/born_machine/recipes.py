@@ -73,15 +73,19 @@ RECIPES = tuple(_ALL)
 
 
 def recipe(name: str) -> dict[str, Any]:
-    """Return parameters of a `BornMachine`, a new dictionary: ``BornMachine(**recipe("table"))``.
+    """Return parameters of a `BornMachine`, a new dictionary.
+
+    ``BornMachine(**recipe("table"))``, or with something else in it
+    ``BornMachine(**recipe("table") | {"n_machines": 4})``.
 
     "table": for discrete features that are no image: words, tags, baskets, answers, genes. What
     depends on each other when all else is known lies close; training starts as the Chow-Liu tree,
     which wide tables of few samples hardly leave; the value cutoff falls from coarse to fine, which
     keeps bonds small until the data ask for them, and noise falls with it, without which some
-    tables stay in a poor optimum; of 24 sweeps the best by the validation NLL is kept, so it wants
-    validation samples, or 500 samples to hold a tenth out of. What it reaches: density-estimation
-    in docs/results.md. Raises `ArgumentError` for a name that is none of `RECIPES`.
+    tables stay in a poor optimum; of 24 sweeps the best by the validation NLL is kept. Below 500
+    samples nothing is held out by itself and the last sweep over-fits: give validation samples to
+    `fit`, or ``validation_fraction=0.1``. What it reaches is in docs/results.md under
+    density-estimation. Raises `ArgumentError` for a name that is none of `RECIPES`.
 
     >>> settings = recipe("table")
     >>> settings["order"], settings["start"], settings["sweeps"]
