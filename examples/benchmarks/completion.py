@@ -31,7 +31,7 @@ from born_machine.data import shifted_images
 from born_machine.likelihood import standard_error
 from born_machine.plots import sample_strip, save_figure
 
-ROW = "digits-1000-mixture-shifts"
+ROW = "digits-1000-mixture-shifts-coupling"
 PICTURE = IMAGES / "completion.png"
 SHAPE = (28, 28)
 RBM_GRID = (  # as many updates in all: shifts make five images of one
