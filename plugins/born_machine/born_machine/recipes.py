@@ -43,10 +43,10 @@ def recipe(name: str) -> dict[str, Any]:
     which wide tables of few samples hardly leave; the value cutoff falls from coarse to fine, which
     keeps bonds small until the data ask for them, and noise falls with it (along other orders it
     pays, along this one the ablation sees no difference); of 24 sweeps the best by the validation
-    NLL is kept. Below 500
-    samples nothing is held out by itself and the last sweep over-fits: give validation samples to
-    `fit`, or ``validation_fraction=0.1``. What it reaches is in docs/results.md under
-    density-estimation. Raises `ArgumentError` for a name that is none of `RECIPES`.
+    NLL is kept. Below 500 samples nothing is held out by itself and the last sweep over-fits: give
+    validation samples to `fit`, or ``validation_fraction=0.1``. What it reaches is in
+    docs/results.md under density-estimation. Raises `ArgumentError` for a name that is none of
+    `RECIPES`.
 
     >>> settings = recipe("table")
     >>> settings["order"], settings["start"], settings["sweeps"]
