@@ -211,8 +211,9 @@ def coupling_order(
 
     The `arrangement` by `partial_information` of the pairs in which it is beyond chance; an edge of
     the Chow-Liu tree, on images a pair of neighbouring pixels, weighs at least what chance gives.
-    It is annealed from `tree_order`, on images from `curve`, None for that of `image_order`. Cost
-    as `dependence_tree`, O(values^3), and the steps of `arrangement`.
+    samples: (sample, feature), negative where missing. It is annealed from `tree_order`, on images
+    from `curve`, None for that of `image_order`. Cost as `dependence_tree`, O(values^3), and the
+    steps of `arrangement`.
     """
     information, chance = partial_information(samples)
     weights = np.where(information > chance, information, 0.0)
