@@ -34,9 +34,10 @@ def test_a_settings_file_and_flags_win_over_a_recipe(tmp_path: Path) -> None:
     file.write_text('data = "digits"\nrecipe = "table"\nmax_bond = 7\n', encoding="utf-8")
     options = parse(["train", "--config", str(file)])
     assert (options.max_bond, options.order) == (7, recipe("table")["order"])
-    file.write_text('data = "digits"\nrecipe = "tabel"\n', encoding="utf-8")
-    with pytest.raises(tnkit.ArgumentError, match="recipe 'tabel' is unknown"):
-        parse(["train", "--config", str(file)])
+    for wrong in ('"tabel"', '["table"]', "3"):
+        file.write_text(f'data = "digits"\nrecipe = {wrong}\n', encoding="utf-8")
+        with pytest.raises(tnkit.ArgumentError, match=r"recipe .* is unknown; use one of table"):
+            parse(["train", "--config", str(file)])
 
 
 def test_a_recipe_is_a_new_dictionary() -> None:

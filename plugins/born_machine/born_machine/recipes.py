@@ -52,6 +52,6 @@ def recipe(name: str) -> dict[str, Any]:
     >>> settings["order"], settings["start"], settings["sweeps"]
     ('coupling', 'chow-liu', 24)
     """
-    if name not in _ALL:
+    if name not in RECIPES:
         raise ArgumentError(f"recipe {name!r} is unknown; use one of {', '.join(RECIPES)}")
     return deepcopy(_ALL[name])
