@@ -39,7 +39,7 @@ repeats a row, `tables.py` this page; where the data come from:
 [examples/benchmarks](../examples/benchmarks/README.md).
 """
 NOTES = {
-    "density-estimation": "Order, noise, start and cutoffs of the recipe were chosen by validation "
+    "density-estimation": "Order, start and cutoffs of the recipe were chosen by validation "
     "NLL, of these sets and of others made of what is known of Debian packages, after the "
     "test figures of recipes without them had been seen.",
     "density-estimation-four": "The same recipe, the mean of four machines in different orders.",

@@ -41,8 +41,8 @@ def test_a_settings_file_and_flags_win_over_a_recipe(tmp_path: Path) -> None:
 
 
 def test_a_recipe_is_a_new_dictionary() -> None:
-    recipe("table")["noise"].clear()
-    assert len(recipe("table")["noise"]) == recipe("table")["sweeps"]
+    recipe("table")["value_cutoff"].clear()
+    assert len(recipe("table")["value_cutoff"]) == recipe("table")["sweeps"]
 
 
 def test_an_unknown_recipe_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

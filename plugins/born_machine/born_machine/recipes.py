@@ -20,11 +20,6 @@ _TABLE = {
         0.0055, 0.0047, 0.004, 0.0034, 0.0029, 0.0025, 0.0021, 0.0018,
         0.0015, 0.0013, 0.0011, 0.00095, 0.00081, 0.00069, 0.00059, 0.0005,
     ],
-    "noise": [
-        0.02, 0.018, 0.016, 0.015, 0.013, 0.012, 0.011, 0.0099,
-        0.009, 0.0081, 0.0073, 0.0066, 0.006, 0.0054, 0.0049, 0.0045,
-        0.004, 0.0036, 0.0033, 0.003, 0.0027, 0.0024, 0.0022, 0.002,
-    ],
     "patience": 0,
 }
 # fmt: on
@@ -41,9 +36,8 @@ def recipe(name: str) -> dict[str, Any]:
     "table": for discrete features that are no image: words, tags, baskets, answers, genes. What
     depends on each other when all else is known lies close; training starts as the Chow-Liu tree,
     which wide tables of few samples hardly leave; the value cutoff falls from coarse to fine, which
-    keeps bonds small until the data ask for them, and noise falls with it (along other orders it
-    pays, along this one the ablation sees no difference); of 24 sweeps the best by the validation
-    NLL is kept. Below 500 samples nothing is held out by itself and the last sweep over-fits: give
+    keeps bonds small until the data ask for them; of 24 sweeps the best by the validation NLL is
+    kept. Below 500 samples nothing is held out by itself and the last sweep over-fits: give
     validation samples to `fit`, or ``validation_fraction=0.1``. What it reaches is in
     docs/results.md under density-estimation. Raises `ArgumentError` for a name that is none of
     `RECIPES`.
