@@ -23,7 +23,6 @@ from born_machine.fitting import (
     chain_weights,
     chains_of,
     check_resumed,
-    choose_orders,
     first_starts,
     fit_chains,
     footprint_of,
@@ -46,6 +45,7 @@ from born_machine.models.storage import load_model, save_model
 from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import SCHEDULES, STARTS, Schedule, Settings, plain_schedule
 from born_machine.train import Augment
+from born_machine.trials import choose_orders
 from tnkit import ArgumentError, FormatError, StepInfo, checked, threads
 
 __all__ = ["BornMachine"]
@@ -93,6 +93,10 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         images (Hilbert, row by row on small ones) and elsewhere the best of "given" and the last
         four in a short run. A list gives each machine its own. Stored with the model; callers
         speak of features in their own order.
+    order_trials : int
+        Above `n_machines`, so many variations of a curve or of an order learned from data, those
+        that a mixture would have, are tried in short runs, and the machines take the best: on
+        28 x 28 digits orders by coupling differ by two nats. Costs a few seconds a trial.
     augment : "auto", "none", "shifts", "random-shifts" or a function
         "auto" trains on each image and its shifts by up to a fourteenth of its side (two pixels
         for 28 x 28, none for 8 x 8), fewer where that would make more than 20,000 images;
@@ -175,6 +179,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         mixture_weights: str = "uniform",
         image_shape: tuple[int, int] | None = None,
         order: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] = "auto",
+        order_trials: int = 1,
         augment: str | Augment = "auto",
         validation_fraction: float | str = "auto",
         levels: int | Sequence[int] | None = None,
@@ -214,6 +219,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.mixture_weights = mixture_weights
         self.image_shape = image_shape
         self.order = order
+        self.order_trials = order_trials
         self.augment = augment
         self.validation_fraction = validation_fraction
         self.levels = levels
@@ -454,7 +460,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         return Settings(**{name: getattr(self, name) for name in names}, start=named, seed=seed)
 
     def _check_parameters(self) -> None:
-        for name, count in (("n_machines", self.n_machines), ("n_jobs", self.n_jobs)):
+        for name in ("n_machines", "n_jobs", "order_trials"):
+            count = getattr(self, name)
             if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
                 raise ArgumentError(f"{name} must be a whole number from 1 up, got {count!r}")
             if count > _MOST_MACHINES:
@@ -481,7 +488,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         self, plan: Plan, image_shape: tuple[int, int] | None, origin: Model | None
     ) -> tuple[str, tuple[Order, ...]]:
         if origin is None:
-            return choose_orders(self.order, self.n_machines, plan, image_shape)
+            return choose_orders(self.order, self.n_machines, self.order_trials, plan, image_shape)
         chains = chains_of(origin)
         if len(chains) != self.n_machines:
             raise ArgumentError(
@@ -489,6 +496,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
             )
         if not isinstance(self.order, str) or self.order != "auto":
             raise ArgumentError("start is a model and brings its order; leave order='auto'")
+        if self.order_trials > 1:
+            raise ArgumentError("start is a model and brings its order; leave order_trials=1")
         return "as in start", tuple(chain.order for chain in chains)
 
     def _views(

@@ -1,4 +1,4 @@
-"""From checked samples and settings to a trained model: orders, starts, one machine or several."""
+"""From checked samples, settings and orders to a trained model: starts, one machine or several."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from born_machine.checkpoint import (
 from born_machine.curves import Order
 from born_machine.data import Samples
 from born_machine.footprint import Footprint, needed
-from born_machine.mixing import Weights, mixture_orders, mixture_weights, train_mixture
+from born_machine.mixing import Weights, mixture_weights, train_mixture
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.mps import MPSModel, model_from_state
 from born_machine.models.protocol import Model
-from born_machine.ordering import CANDIDATES, image_order, site_order
 from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import Settings
 from born_machine.start import start_state, state_like
@@ -38,13 +37,11 @@ __all__ = [
     "chain_weights",
     "chains_of",
     "check_resumed",
-    "choose_orders",
     "first_starts",
     "fit_chains",
     "footprint_of",
     "held_out_rows",
     "one_more_sweep",
-    "order_list",
     "starts_from",
     "with_states",
 ]
@@ -261,68 +258,6 @@ def chain_weights(model: Model) -> tuple[float, ...]:
         if isinstance(part, MPSModel):
             shares[id(part.state)] = shares.get(id(part.state), 0.0) + weight
     return tuple(shares.values())
-
-
-def choose_orders(
-    order: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]],
-    machines: int,
-    plan: Plan,
-    image_shape: tuple[int, int] | None,
-) -> tuple[str, tuple[Order, ...]]:
-    """Return the name of the site order and one permutation a machine.
-
-    order: as BornMachine takes it; a list of names or permutations gives each machine its own.
-    "auto" without an image tries all candidates; each trains for three sweeps at a bond of at most
-    8, and the lowest NLL wins, on validation samples where there are any. At most 2,000 training
-    samples are used.
-    """
-    training = plan.training
-    features = training.shape[1]
-    several = order_list(order)
-    if several is not None:
-        if len(several) != machines:
-            raise ArgumentError(f"{len(several)} orders were given, n_machines is {machines}")
-        found = [site_order(one, features, image_shape, training) for one in several]
-        return "list", tuple(found)
-    name = order if isinstance(order, str) else "permutation"
-    if name == "auto" and image_shape is not None:
-        name = image_order(image_shape)
-    elif name == "auto":
-        name = _best_candidate(plan)
-    one = order if name == "permutation" else name
-    if machines == 1:
-        return name, (site_order(one, features, image_shape, training),)  # type: ignore[arg-type]
-    return name, tuple(
-        mixture_orders(one, machines, image_shape, training, plan.settings.seed)  # type: ignore[arg-type]
-    )
-
-
-def order_list(order: object) -> Sequence[str | Sequence[int]] | None:
-    """Return the orders where several were given, None where `order` is one."""
-    if isinstance(order, str) or not isinstance(order, Sequence | np.ndarray) or not len(order):
-        return None
-    return list(order) if isinstance(order[0], str | Sequence | np.ndarray) else None
-
-
-def _best_candidate(plan: Plan) -> str:
-    features = plan.training.shape[1]
-    if features < 3:
-        return "given"
-    settings = plan.settings
-    short = replace(
-        settings,
-        max_bond=min(8, settings.largest_bond),
-        sweeps=3,
-        patience=0,
-    )
-    trials: dict[str, float] = {}
-    for name in CANDIDATES:
-        order = site_order(name, features, None, plan.training)
-        trial = replace(plan, training=plan.training[:2000], settings=short, orders=(order,))
-        trial = replace(trial, fuel=None, augment=None, place=np.asarray, ranks=ALONE)
-        result, _ = fit_chains(trial, first_starts(trial, np.random.default_rng(0)))
-        trials[name] = result.history[result.best_sweep].watched
-    return min(trials, key=lambda candidate: trials[candidate])
 
 
 def held_out_rows(

@@ -63,8 +63,8 @@ def mixture_orders(
         found = variations(CURVES[order], *image_shape, machines)
         if machines > len(found):
             raise ArgumentError(
-                f"{order} has {len(found)} variations on this image, n_machines is {machines}; "
-                "give a list of orders"
+                f"{order} has {len(found)} variations on this image, {machines} are asked for; "
+                "lower n_machines or order_trials, or give a list of orders"
             )
         return list(found)
     orders = [site_order(order, samples.shape[1], image_shape, samples)]
