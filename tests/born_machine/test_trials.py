@@ -1,0 +1,93 @@
+"""The best of several site orders, tried in short runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tnkit
+from born_machine import BornMachine, load_dataset
+from born_machine.checkpoint import load_checkpoint, save_checkpoint
+from born_machine.mixing import mixture_orders
+
+DIGITS = load_dataset("digits").samples[:200]
+TRAIN, VALIDATION = DIGITS[:120], DIGITS[120:]
+SHAPE = (8, 8)
+# the Chow-Liu tree as start leaves nothing to chance
+KNOBS: dict[str, Any] = {
+    "image_shape": SHAPE,
+    "start": "chow-liu",
+    "augment": "none",
+    "random_state": 3,
+    "device": "cpu",
+}
+
+
+def orders_of(machine: BornMachine) -> list[list[int]]:
+    parts = getattr(machine.model_, "components", (machine.model_,))
+    return [part.order.tolist() for part in parts]
+
+
+@pytest.mark.parametrize(("order", "machines"), [("hilbert", 1), ("coupling", 2)])
+def test_machines_take_the_orders_that_are_best_in_short_runs(order: str, machines: int) -> None:
+    trials = mixture_orders(order, 5, SHAPE, TRAIN, KNOBS["random_state"])
+    nll = []
+    for one in trials:  # by hand
+        short = BornMachine(order=one.tolist(), max_bond=32, sweeps=2, patience=0, **KNOBS)
+        short.fit(TRAIN, validation=VALIDATION)
+        nll.append(short.history_[short.best_sweep_].nll_validation)
+    assert len({round(one, 3) for one in nll}) == 5
+    expected = [trials[best].tolist() for best in np.argsort(nll)[:machines]]
+    found = BornMachine(
+        order=order, order_trials=5, n_machines=machines, max_bond=40, sweeps=1, **KNOBS
+    )
+    found.fit(TRAIN, validation=VALIDATION)
+    assert orders_of(found) == expected
+    assert found.order_name_ == order
+
+
+def test_as_many_trials_as_machines_try_nothing() -> None:
+    alone, tried = (
+        BornMachine(order="hilbert", n_machines=3, order_trials=trials, sweeps=1, **KNOBS)
+        for trials in (1, 3)
+    )
+    assert orders_of(alone.fit(TRAIN)) == orders_of(tried.fit(TRAIN))
+
+
+def test_a_run_with_trials_goes_on_where_it_stopped(tmp_path: Any) -> None:
+    knobs = KNOBS | {"order": "hilbert", "order_trials": 4, "max_bond": 8, "sweeps": 3}
+    kept: list[Any] = []
+    whole = BornMachine(**knobs).fit(TRAIN, on_sweep=kept.append)
+    save_checkpoint(tmp_path / "first", kept[0], {})
+    resumed = BornMachine(**knobs).fit(TRAIN, resume=load_checkpoint(tmp_path / "first")[0])
+    assert np.array_equal(whole.score_samples(DIGITS), resumed.score_samples(DIGITS))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"order": "given"}, "needs an order that has variations.*this one is given"),
+        ({"order": list(range(64))}, "this one is permutation"),
+        ({"order": ["hilbert", "raster"], "n_machines": 2}, "this one is list"),
+        ({"order": "coupling", "n_machines": 5}, "order_trials=4 for n_machines=5; try at least"),
+        ({"order": "hilbert", "order_trials": 999}, "variations on this image, 999 are asked for"),
+        ({"order_trials": 0}, "order_trials must be a whole number from 1 up, got 0"),
+        ({"order_trials": 2.5}, "order_trials must be a whole number from 1 up, got 2.5"),
+    ],
+)
+def test_trials_that_cannot_be_are_refused_before_training(
+    knobs: dict[str, Any], message: str
+) -> None:
+    machine = BornMachine(**(KNOBS | {"order_trials": 4, "sweeps": 3} | knobs))
+    with pytest.raises(tnkit.ArgumentError, match=message):
+        machine.fit(TRAIN, on_sweep=lambda _: pytest.fail("it began"))
+
+
+def test_a_model_brings_its_order_and_tries_none() -> None:
+    first = BornMachine(order="hilbert", sweeps=1, max_bond=4, **KNOBS).fit(TRAIN)
+    knobs = {name: value for name, value in KNOBS.items() if name != "start"}
+    on = BornMachine(start=first.model_, order_trials=2, sweeps=1, **knobs)
+    with pytest.raises(tnkit.ArgumentError, match="leave order_trials=1"):
+        on.fit(TRAIN)
