@@ -95,8 +95,9 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         speak of features in their own order.
     order_trials : int
         Above `n_machines`, so many variations of a curve or of an order learned from data, those
-        that a mixture would have, are tried in short runs, and the machines take the best: on
-        28 x 28 digits orders by coupling differ by two nats. Costs a few seconds a trial.
+        that a mixture would have, are tried in short runs, and the machines take those that are
+        best together: on 28 x 28 digits orders by coupling differ by two nats. Costs a few seconds
+        a trial.
     augment : "auto", "none", "shifts", "random-shifts" or a function
         "auto" trains on each image and its shifts by up to a fourteenth of its side (two pixels
         for 28 x 28, none for 8 x 8), fewer where that would make more than 20,000 images;

@@ -10,8 +10,10 @@ import numpy as np
 from born_machine.curves import Order
 from born_machine.fitting import Plan, first_starts, fit_chains
 from born_machine.mixing import mixture_orders
+from born_machine.models.mixture import log_mean
 from born_machine.ordering import CANDIDATES, CURVES, LEARNED, image_order, site_order
 from born_machine.ranks import ALONE
+from born_machine.train import Logs
 from tnkit import ArgumentError
 
 __all__ = ["choose_orders"]
@@ -30,9 +32,9 @@ def choose_orders(
     "auto" without an image tries all candidates; each trains for three sweeps at a bond of at most
     8 on at most 2,000 samples, and the lowest NLL wins, on validation samples where there are any.
     trials: above `machines`, so many orders as `mixture_orders` makes train for two sweeps at a
-    bond of at most 32 on at most 5,000 samples, and the best are taken, best first. Raises
-    `ArgumentError` for a list that is not as long as there are machines, for fewer trials than
-    machines, and for trials of an order that has no variations.
+    bond of at most 32 on at most 5,000 samples; the best is taken, then in turn the one with which
+    the mixture is best. Raises `ArgumentError` for a list that is not as long as there are
+    machines, for fewer trials than machines, and for trials of an order that has no variations.
     """
     training = plan.training
     features = training.shape[1]
@@ -62,8 +64,8 @@ def choose_orders(
         return name, (site_order(one, features, image_shape, training),)  # type: ignore[arg-type]
     orders = mixture_orders(one, count, image_shape, training, plan.settings.seed)  # type: ignore[arg-type]
     if count > machines:
-        scores = _short_runs(plan, orders, sweeps=2, bond=32, samples=5000)
-        orders = [orders[best] for best in np.argsort(scores, kind="stable")[:machines]]
+        logs = _short_runs(plan, orders, sweeps=2, bond=32, samples=5000)
+        orders = [orders[taken] for taken in _best_together(logs, machines)]
     return name, tuple(orders)
 
 
@@ -79,21 +81,36 @@ def _best_candidate(plan: Plan) -> str:
     if features < 3:
         return "given"
     orders = (site_order(name, features, None, plan.training) for name in CANDIDATES)
-    scores = _short_runs(plan, orders, sweeps=3, bond=8, samples=2000)
-    return CANDIDATES[int(np.argmin(scores))]
+    (best,) = _best_together(_short_runs(plan, orders, sweeps=3, bond=8, samples=2000), 1)
+    return CANDIDATES[best]
 
 
 def _short_runs(
     plan: Plan, orders: Iterable[Order], *, sweeps: int, bond: int, samples: int
-) -> list[float]:
-    """Return the watched NLL that each order reaches, on the CPU, of the samples as they are."""
+) -> list[Logs]:
+    """Return ln p of the samples that are watched after a short run along each order.
+
+    On the CPU, of the samples as they are; an array (sample,) an order.
+    """
     settings = plan.settings
     short = replace(settings, max_bond=min(bond, settings.largest_bond), sweeps=sweeps, patience=0)
     plan = replace(plan, training=plan.training[:samples], settings=short)
     plan = replace(plan, fuel=None, augment=None, place=np.asarray, ranks=ALONE)
-    scores = []
+    watched = plan.validation if len(plan.validation) else plan.training
+    logs = []
     for order in orders:
         trial = replace(plan, orders=(order,))
-        result, _ = fit_chains(trial, first_starts(trial, np.random.default_rng(0)))
-        scores.append(result.history[result.best_sweep].watched)
-    return scores
+        _, model = fit_chains(trial, first_starts(trial, np.random.default_rng(0)))
+        logs.append(model.log_likelihood(watched))
+    return logs
+
+
+def _best_together(logs: Sequence[Logs], count: int) -> list[int]:
+    """Return the one with the largest mean ln p, then each that its mixture with those gains by."""
+    taken: list[int] = []
+    while len(taken) < count:
+        left = [one for one in range(len(logs)) if one not in taken]
+        weights = (1 / (len(taken) + 1),) * (len(taken) + 1)
+        gains = [log_mean([logs[k] for k in (*taken, one)], weights).mean() for one in left]
+        taken.append(left[int(np.argmax(gains))])
+    return taken
