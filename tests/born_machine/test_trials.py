@@ -10,6 +10,7 @@ import pytest
 import tnkit
 from born_machine import BornMachine, load_dataset
 from born_machine.checkpoint import load_checkpoint, save_checkpoint
+from born_machine.cli import main
 from born_machine.mixing import mixture_orders
 
 DIGITS = load_dataset("digits").samples[:200]
@@ -66,8 +67,28 @@ def test_a_run_with_trials_goes_on_where_it_stopped(tmp_path: Any) -> None:
     kept: list[Any] = []
     whole = BornMachine(**knobs).fit(TRAIN, on_sweep=kept.append)
     save_checkpoint(tmp_path / "first", kept[0], {})
-    resumed = BornMachine(**knobs).fit(TRAIN, resume=load_checkpoint(tmp_path / "first")[0])
+    first, _ = load_checkpoint(tmp_path / "first")
+    resumed = BornMachine(**knobs).fit(
+        TRAIN, resume=first, on_trial=lambda *_: pytest.fail("it tried anew")
+    )
     assert np.array_equal(whole.score_samples(DIGITS), resumed.score_samples(DIGITS))
+    with pytest.raises(tnkit.ArgumentError, match="resume is of 1 machines, n_machines is 2"):
+        BornMachine(**(knobs | {"n_machines": 2})).fit(TRAIN, resume=first)
+
+
+def test_trials_are_told_as_they_come(tmp_path: Any, capsys: Any) -> None:
+    told: list[tuple[int, int, float]] = []
+    machine = BornMachine(order="hilbert", order_trials=3, sweeps=1, **KNOBS)
+    machine.fit(TRAIN, validation=VALIDATION, on_trial=lambda *about: told.append(about))
+    assert [about[:2] for about in told] == [(1, 3), (2, 3), (3, 3)]
+    best = min(told, key=lambda about: about[2])
+    short = BornMachine(order=machine.model_.order.tolist(), max_bond=32, sweeps=2, **KNOBS)
+    short.fit(TRAIN, validation=VALIDATION)
+    assert best[2] == pytest.approx(short.score(VALIDATION) * -1, rel=1e-6)
+
+    command = ["train", "bars-and-stripes", "--order", "snake", "--order-trials", "2"]
+    assert main([*command, "--sweeps", "1", "--out", str(tmp_path / "run")]) == 0
+    assert "order   2 of 2  NLL " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

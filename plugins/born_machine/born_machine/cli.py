@@ -107,6 +107,7 @@ def _train(options: argparse.Namespace) -> int:
             ranks=ranks,
             on_step=progress.step,
             on_sweep=progress.sweep,
+            on_trial=progress.trial,
         )
     if ranks.rank == 0:
         _tell_run(options, options.out, figures)
@@ -131,7 +132,11 @@ def _resume(options: argparse.Namespace) -> int:
         machine = ranks.first(lambda: open_run(options.run)).machine
         with _progress(options, machine, options.run, ranks) as progress:
             figures = resume_run(
-                options.run, ranks=ranks, on_step=progress.step, on_sweep=progress.sweep
+                options.run,
+                ranks=ranks,
+                on_step=progress.step,
+                on_sweep=progress.sweep,
+                on_trial=progress.trial,
             )
     if ranks.rank == 0:
         _tell_run(options, options.run, figures)

@@ -45,7 +45,7 @@ from born_machine.models.storage import load_model, save_model
 from born_machine.ranks import ALONE, Ranks
 from born_machine.settings import SCHEDULES, STARTS, Schedule, Settings, plain_schedule
 from born_machine.train import Augment
-from born_machine.trials import choose_orders
+from born_machine.trials import OnTrial, choose_orders
 from tnkit import ArgumentError, FormatError, StepInfo, checked, threads
 
 __all__ = ["BornMachine"]
@@ -248,6 +248,7 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         ranks: Ranks = ALONE,
         on_step: Callable[[int, StepInfo], None] | None = None,
         on_sweep: Callable[[AnyCheckpoint], None] | None = None,
+        on_trial: OnTrial | None = None,
     ) -> Self:
         """Train on `X`: (sample, feature) integers or (sample, height, width) images.
 
@@ -257,9 +258,10 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         compared, and rows held out at random need a random_state. ranks: the processes that train
         together, each making this call with the same arguments (`born_machine.ranks.joined`
         gives them; random_state must be set); the result is that of one process, but for the
-        rounding of sums, and the same on all. on_step, on_sweep: called after every
-        bond and sweep. All is checked before any work is done: `ArgumentError`, `SizeError`,
-        `ArgumentTypeError`, and `MemoryLimitError` where the sweeps would not fit.
+        rounding of sums, and the same on all. on_step, on_sweep, on_trial: called after every
+        bond, sweep and short run along a site order. All is checked before any work is done:
+        `ArgumentError`, `SizeError`, `ArgumentTypeError`, and `MemoryLimitError` where the sweeps
+        would not fit.
         """
         self._check_parameters()
         if ranks.size > 1 and self.random_state is None:
@@ -316,7 +318,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         size = max(dims) * settings.largest_bond
 
         def begin() -> tuple[str, tuple[Order, ...], Any]:
-            name, orders = self._orders(plan, image_shape, origin)
+            known = () if resume is None or resume.inputs is None else resume.inputs.orders
+            name, orders = self._orders(plan, image_shape, origin, known, on_trial)
             starts = None if origin is None else starts_from(origin, settings)
             if resume is not None:
                 dtype = settings.dtype if starts is None else starts[0].arrays[0].dtype
@@ -486,10 +489,23 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         return self.start
 
     def _orders(
-        self, plan: Plan, image_shape: tuple[int, int] | None, origin: Model | None
+        self,
+        plan: Plan,
+        image_shape: tuple[int, int] | None,
+        origin: Model | None,
+        known: Sequence[Order],
+        on_trial: OnTrial | None,
     ) -> tuple[str, tuple[Order, ...]]:
         if origin is None:
-            return choose_orders(self.order, self.n_machines, self.order_trials, plan, image_shape)
+            return choose_orders(
+                self.order,
+                self.n_machines,
+                self.order_trials,
+                plan,
+                image_shape,
+                known=known,
+                on_trial=on_trial,
+            )
         chains = chains_of(origin)
         if len(chains) != self.n_machines:
             raise ArgumentError(

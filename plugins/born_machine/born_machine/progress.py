@@ -61,6 +61,14 @@ class Progress:
             self._bar.write(self._about, file=sys.stderr)
         self._about = ""
 
+    def trial(self, number: int, trials: int, nll: float) -> None:
+        """Show a short run along one of the site orders that are tried."""
+        self._begin()
+        self._bar.set_description_str(f"order {number}/{trials}")
+        if not self._quiet:
+            line = f"order {number:>3} of {trials}  NLL {nll:.3f} nats in a short run"
+            self._bar.write(line, file=sys.stderr)
+
     def step(self, sweep: int, info: StepInfo) -> None:
         self._begin()
         if not self._steps + self._expected:  # the first of all: time left goes by those to come

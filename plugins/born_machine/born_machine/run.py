@@ -31,6 +31,7 @@ from born_machine.fitting import chains_of
 from born_machine.inputs import value_counts
 from born_machine.ranks import ALONE, Ranks
 from born_machine.report import RESULTS, measure, summary, write_report
+from born_machine.trials import OnTrial
 from tnkit import (
     MPS,
     ArgumentError,
@@ -117,6 +118,7 @@ def start_run(
     ranks: Ranks = ALONE,
     on_step: Callable[[int, StepInfo], None] | None = None,
     on_sweep: Callable[[AnyCheckpoint], None] | None = None,
+    on_trial: OnTrial | None = None,
 ) -> dict[str, Any]:
     """Train in a new folder and return the figures it reached, as `measure` gives them.
 
@@ -146,7 +148,7 @@ def start_run(
         dataset = take_rows(dataset, slice(0, cut))
     machine = machine.set_params(image_shape=dataset.image_shape)
     run = Run(folder, machine, train, test)
-    return _train(run, dataset, test_set, None, {}, ranks, on_step, on_sweep)
+    return _train(run, dataset, test_set, None, {}, ranks, on_step, on_sweep, on_trial)
 
 
 def _load_test(test: DataSource | None, train: Dataset, missing: str) -> Dataset | None:
@@ -162,6 +164,7 @@ def resume_run(
     ranks: Ranks = ALONE,
     on_step: Callable[[int, StepInfo], None] | None = None,
     on_sweep: Callable[[AnyCheckpoint], None] | None = None,
+    on_trial: OnTrial | None = None,
 ) -> dict[str, Any]:
     """Go on with an interrupted run exactly from its last checkpoint; return the figures.
 
@@ -182,7 +185,7 @@ def resume_run(
         )
     test_set = _load_test(run.test, dataset, run.machine.missing)
     strip = {int(sweep): np.asarray(drawn) for sweep, drawn in about.get("strip", {}).items()}
-    return _train(run, dataset, test_set, checkpoint, strip, ranks, on_step, on_sweep)
+    return _train(run, dataset, test_set, checkpoint, strip, ranks, on_step, on_sweep, on_trial)
 
 
 def open_run(folder: Path) -> Run:
@@ -239,6 +242,7 @@ def _train(
     ranks: Ranks,
     on_step: Callable[[int, StepInfo], None] | None,
     on_sweep: Callable[[AnyCheckpoint], None] | None,
+    on_trial: OnTrial | None,
 ) -> dict[str, Any]:
     fingerprint = _fingerprint(dataset.samples)
     if ranks.first(lambda: fingerprint) != fingerprint:
@@ -276,6 +280,7 @@ def _train(
         ranks=ranks,
         on_step=on_step,
         on_sweep=keep if ranks.rank == 0 else None,
+        on_trial=on_trial,
     )
     if ranks.rank > 0:
         return {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,7 +17,10 @@ from born_machine.ranks import ALONE
 from born_machine.train import Logs
 from tnkit import ArgumentError
 
-__all__ = ["choose_orders"]
+__all__ = ["OnTrial", "choose_orders"]
+
+OnTrial: TypeAlias = Callable[[int, int, float], None]
+"""Called after a short run with its number from 1, how many there are, and the NLL it reached."""
 
 
 def choose_orders(
@@ -25,6 +29,9 @@ def choose_orders(
     trials: int,
     plan: Plan,
     image_shape: tuple[int, int] | None,
+    *,
+    known: Sequence[Order] = (),
+    on_trial: OnTrial | None = None,
 ) -> tuple[str, tuple[Order, ...]]:
     """Return the name of the site order and one permutation a machine.
 
@@ -33,8 +40,9 @@ def choose_orders(
     8 on at most 2,000 samples, and the lowest NLL wins, on validation samples where there are any.
     trials: above `machines`, so many orders as `mixture_orders` makes train for two sweeps at a
     bond of at most 32 on at most 5,000 samples; the best is taken, then in turn the one with which
-    the mixture is best. Raises `ArgumentError` for a list that is not as long as there are
-    machines, for fewer trials than machines, and for trials of an order that has no variations.
+    the mixture is best. known: what an interrupted run found in such trials, which are then not
+    made again. Raises `ArgumentError` for a list that is not as long as there are machines, for
+    fewer trials than machines, and for trials of an order that has no variations.
     """
     training = plan.training
     features = training.shape[1]
@@ -43,7 +51,7 @@ def choose_orders(
     if name == "auto" and image_shape is not None:
         name = image_order(image_shape)
     elif name == "auto":
-        name = _best_candidate(plan)
+        name = _best_candidate(plan, on_trial)
     if trials > 1 and trials < machines:
         raise ArgumentError(
             f"order_trials={trials} for n_machines={machines}; try at least as many, or leave it 1"
@@ -62,9 +70,11 @@ def choose_orders(
     count = max(machines, trials)
     if count == 1:
         return name, (site_order(one, features, image_shape, training),)  # type: ignore[arg-type]
+    if count > machines == len(known):
+        return name, tuple(known)
     orders = mixture_orders(one, count, image_shape, training, plan.settings.seed)  # type: ignore[arg-type]
     if count > machines:
-        logs = _short_runs(plan, orders, sweeps=2, bond=32, samples=5000)
+        logs = _short_runs(plan, orders, on_trial, sweeps=2, bond=32, samples=5000)
         orders = [orders[taken] for taken in _best_together(logs, machines)]
     return name, tuple(orders)
 
@@ -76,17 +86,23 @@ def _order_list(order: object) -> Sequence[str | Sequence[int]] | None:
     return list(order) if isinstance(order[0], str | Sequence | np.ndarray) else None
 
 
-def _best_candidate(plan: Plan) -> str:
+def _best_candidate(plan: Plan, on_trial: OnTrial | None) -> str:
     features = plan.training.shape[1]
     if features < 3:
         return "given"
-    orders = (site_order(name, features, None, plan.training) for name in CANDIDATES)
-    (best,) = _best_together(_short_runs(plan, orders, sweeps=3, bond=8, samples=2000), 1)
-    return CANDIDATES[best]
+    orders = [site_order(name, features, None, plan.training) for name in CANDIDATES]
+    logs = _short_runs(plan, orders, on_trial, sweeps=3, bond=8, samples=2000)
+    return CANDIDATES[_best_together(logs, 1)[0]]
 
 
 def _short_runs(
-    plan: Plan, orders: Iterable[Order], *, sweeps: int, bond: int, samples: int
+    plan: Plan,
+    orders: Sequence[Order],
+    on_trial: OnTrial | None,
+    *,
+    sweeps: int,
+    bond: int,
+    samples: int,
 ) -> list[Logs]:
     """Return ln p of the samples that are watched after a short run along each order.
 
@@ -97,11 +113,13 @@ def _short_runs(
     plan = replace(plan, training=plan.training[:samples], settings=short)
     plan = replace(plan, fuel=None, augment=None, place=np.asarray, ranks=ALONE)
     watched = plan.validation if len(plan.validation) else plan.training
-    logs = []
+    logs: list[Logs] = []
     for order in orders:
         trial = replace(plan, orders=(order,))
         _, model = fit_chains(trial, first_starts(trial, np.random.default_rng(0)))
         logs.append(model.log_likelihood(watched))
+        if on_trial is not None:
+            on_trial(len(logs), len(orders), -float(logs[-1].mean()))
     return logs
 
 
