@@ -141,14 +141,15 @@ PLUGIN = {
     "born_machine.augment": 8,
     "born_machine.mixing": 9,
     "born_machine.fitting": 10,
-    "born_machine.estimator": 11,
-    "born_machine.plots": 11,
-    "born_machine.report": 12,
-    "born_machine.run": 13,
-    "born_machine.progress": 13,
-    "born_machine": 14,
-    "born_machine.options": 15,
-    "born_machine.cli": 16,
+    "born_machine.trials": 11,
+    "born_machine.estimator": 12,
+    "born_machine.plots": 12,
+    "born_machine.report": 13,
+    "born_machine.run": 14,
+    "born_machine.progress": 14,
+    "born_machine": 15,
+    "born_machine.options": 16,
+    "born_machine.cli": 17,
 }
 
 

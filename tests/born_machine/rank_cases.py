@@ -62,6 +62,7 @@ def trained(case: str, ranks: Ranks = ALONE) -> dict[str, Any]:
 MISTAKES: dict[str, tuple[dict[str, Any], int, str]] = {
     "no seed": ({"random_state": None}, 9, "several processes need one random_state"),
     "batches by bond": ({"batch_size": 4, "batch_per": "bond"}, 9, "works on one process"),
+    "trials of orders": ({"order_trials": 3}, 9, "order_trials=3 work on one process"),
     "one sample": ({}, 1, "1 samples a sweep cannot be shared out to 2 processes"),
     "several on one device": ({"device": "cuda:0"}, 9, "one device for 2 processes"),
     "NaN": ({"learning_rate": 1e300, "dtype": "float32"}, 9, "sweep 1, bond 23"),

@@ -186,11 +186,11 @@ def test_machines_of_a_mixture_are_annealed_from_curves_of_their_own(
 ) -> None:
     monkeypatch.setattr(ordering, "arrangement", lambda weights, start: start)
     samples = np.random.default_rng(3).integers(0, 2, (50, 144))
-    found = mixture_orders("coupling", 3, (12, 12), samples, seed=5)
+    found = list(mixture_orders("coupling", 3, (12, 12), samples, seed=5))
     for order, curve in zip(found, variations(hilbert, 12, 12, 3), strict=True):
         assert np.array_equal(order, curve)
     few = samples[:, :12]
-    assert len(mixture_orders("coupling", 60, (3, 4), few, seed=5)) == 60  # of 8 curves
+    assert len(list(mixture_orders("coupling", 60, (3, 4), few, seed=5))) == 60  # of 8 curves
 
 
 def test_machines_of_a_mixture_see_samples_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_machines_of_a_mixture_see_samples_drawn_anew(monkeypatch: pytest.Monkey
         ordering, "partial_information", lambda x: seen.append(x) or partial_information(x)
     )
     samples = np.random.default_rng(3).integers(0, 2, (50, 12))
-    mixture_orders("coupling", 2, (3, 4), samples, seed=5)
+    list(mixture_orders("coupling", 2, (3, 4), samples, seed=5))
     drawn = samples[np.random.default_rng((5, 1)).integers(0, 50, 50)]
     assert np.array_equal(seen[0], samples)
     assert np.array_equal(seen[1], drawn)

@@ -218,8 +218,8 @@ def test_variations_of_a_curve_are_all_different_and_as_many_as_asked_for() -> N
 
 def test_orders_learned_from_resamples_differ_and_are_seeded() -> None:
     samples = digits(100)
-    first = mixture_orders("linkage", 3, None, samples, seed=1)
-    again = mixture_orders("linkage", 3, None, samples, seed=1)
+    first = list(mixture_orders("linkage", 3, None, samples, seed=1))
+    again = list(mixture_orders("linkage", 3, None, samples, seed=1))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert len({tuple(order.tolist()) for order in first}) == 3
     assert len({tuple(o.tolist()) for o in mixture_orders("given", 2, None, samples, 1)}) == 1

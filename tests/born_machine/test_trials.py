@@ -33,7 +33,7 @@ def orders_of(machine: BornMachine) -> list[list[int]]:
 
 @pytest.mark.parametrize(("order", "machines"), [("hilbert", 1), ("coupling", 3)])
 def test_machines_take_the_orders_that_are_best_in_short_runs(order: str, machines: int) -> None:
-    trials = mixture_orders(order, 5, SHAPE, TRAIN, KNOBS["random_state"])
+    trials = list(mixture_orders(order, 5, SHAPE, TRAIN, KNOBS["random_state"]))
     p = []
     for one in trials:  # by hand
         short = BornMachine(order=one.tolist(), max_bond=32, sweeps=2, patience=0, **KNOBS)
@@ -68,27 +68,44 @@ def test_a_run_with_trials_goes_on_where_it_stopped(tmp_path: Any) -> None:
     whole = BornMachine(**knobs).fit(TRAIN, on_sweep=kept.append)
     save_checkpoint(tmp_path / "first", kept[0], {})
     first, _ = load_checkpoint(tmp_path / "first")
-    resumed = BornMachine(**knobs).fit(
-        TRAIN, resume=first, on_trial=lambda *_: pytest.fail("it tried anew")
-    )
+    resumed = BornMachine(**knobs).fit(TRAIN, resume=first)
     assert np.array_equal(whole.score_samples(DIGITS), resumed.score_samples(DIGITS))
-    with pytest.raises(tnkit.ArgumentError, match="resume is of 1 machines, n_machines is 2"):
-        BornMachine(**(knobs | {"n_machines": 2})).fit(TRAIN, resume=first)
+    with pytest.raises(tnkit.ArgumentError, match="give order and samples as they were"):
+        BornMachine(**(knobs | {"order": "snake"})).fit(TRAIN, resume=first)
 
 
 def test_trials_are_told_as_they_come(tmp_path: Any, capsys: Any) -> None:
-    told: list[tuple[int, int, float]] = []
+    told: list[tuple[str, int, int, float]] = []
     machine = BornMachine(order="hilbert", order_trials=3, sweeps=1, **KNOBS)
     machine.fit(TRAIN, validation=VALIDATION, on_trial=lambda *about: told.append(about))
-    assert [about[:2] for about in told] == [(1, 3), (2, 3), (3, 3)]
-    best = min(told, key=lambda about: about[2])
+    assert [about[:3] for about in told] == [("hilbert", number, 3) for number in (1, 2, 3)]
+    best = min(told, key=lambda about: about[3])
     short = BornMachine(order=machine.model_.order.tolist(), max_bond=32, sweeps=2, **KNOBS)
     short.fit(TRAIN, validation=VALIDATION)
-    assert best[2] == pytest.approx(short.score(VALIDATION) * -1, rel=1e-6)
+    assert best[3] == pytest.approx(short.score(VALIDATION) * -1, rel=1e-6)
 
     command = ["train", "bars-and-stripes", "--order", "snake", "--order-trials", "2"]
     assert main([*command, "--sweeps", "1", "--out", str(tmp_path / "run")]) == 0
-    assert "order   2 of 2  NLL " in capsys.readouterr().err
+    assert "order   2 of 2  snake, NLL " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("knobs", [{"order": "hilbert", "order_trials": 3}, {"image_shape": None}])
+def test_trials_sum_over_gaps_and_see_no_average_over_shifts(knobs: dict[str, Any]) -> None:
+    """Of trials along a curve, and of the candidates of "auto"."""
+    holes = DIGITS.astype(np.int16)
+    holes[np.random.default_rng(0).random(DIGITS.shape) < 0.1] = -1
+    averaged = {"average_shifts": 1} if "order" in knobs else {}
+    told: list[tuple[str, int, int, float]] = []
+    machine = BornMachine(missing="marginalise", sweeps=1, **(KNOBS | knobs | averaged))
+    machine.fit(holes[:120], validation=holes[120:], on_trial=lambda *about: told.append(about))
+    name, _, _, nll = min(told, key=lambda about: about[3])
+    chain = getattr(machine.model_, "components", (machine.model_,))[0]
+    length = {"sweeps": 2, "max_bond": 32} if averaged else {"sweeps": 3, "max_bond": 8}
+    short = BornMachine(missing="marginalise", **(KNOBS | {"order": chain.order.tolist()} | length))
+    short.fit(holes[:120], validation=holes[120:])
+    assert machine.order_name_ == name
+    assert nll == pytest.approx(-short.score(holes[120:]), rel=1e-6)
+    assert len({about[3] for about in told}) == len(told)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +115,7 @@ def test_trials_are_told_as_they_come(tmp_path: Any, capsys: Any) -> None:
         ({"order": list(range(64))}, "this one is permutation"),
         ({"order": ["hilbert", "raster"], "n_machines": 2}, "this one is list"),
         ({"order": "coupling", "n_machines": 5}, "order_trials=4 for n_machines=5; try at least"),
+        ({"image_shape": None, "order": "auto"}, "this one is auto"),
         ({"order": "hilbert", "order_trials": 999}, "variations on this image, 999 are asked for"),
         ({"order_trials": 0}, "order_trials must be a whole number from 1 up, got 0"),
         ({"order_trials": 2.5}, "order_trials must be a whole number from 1 up, got 2.5"),

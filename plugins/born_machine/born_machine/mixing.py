@@ -50,8 +50,8 @@ def mixture_orders(
     image_shape: tuple[int, int] | None,
     samples: Samples,
     seed: int,
-) -> list[Order]:
-    """Return a site order for each machine, from the name of one.
+) -> Iterator[Order]:
+    """Yield a site order for each machine, from the name of one.
 
     "raster", "snake", "hilbert": the `variations` of the curve. "linkage", "path", "chow-liu" and
     "coupling": learned from all samples, then from samples drawn with replacement, the last on
@@ -66,8 +66,9 @@ def mixture_orders(
                 f"{order} has {len(found)} variations on this image, {machines} are asked for; "
                 "lower n_machines or order_trials, or give a list of orders"
             )
-        return list(found)
-    orders = [site_order(order, samples.shape[1], image_shape, samples)]
+        yield from found
+        return
+    yield site_order(order, samples.shape[1], image_shape, samples)
     curves: Sequence[Order] = ()
     if order == "coupling" and image_shape is not None:
         curves = variations(CURVES[image_order(image_shape)], *image_shape, machines)
@@ -77,10 +78,9 @@ def mixture_orders(
             rng = np.random.default_rng((seed, number))
             drawn = samples[rng.integers(0, len(samples), len(samples))]
         if curves:
-            orders.append(coupling_order(drawn, image_shape, curves[number % len(curves)]))
+            yield coupling_order(drawn, image_shape, curves[number % len(curves)])
         else:
-            orders.append(site_order(order, samples.shape[1], image_shape, drawn))
-    return orders
+            yield site_order(order, samples.shape[1], image_shape, drawn)
 
 
 def member_settings(settings: Settings, number: int) -> Settings:

@@ -215,7 +215,12 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     add("start", str, "first state", choices=STARTS)
     add("dtype", str, "of training", choices=["float32", "float64", "complex64", "complex128"])
     add("order", str, "site order", choices=ORDERS)
-    add("order_trials", int, "take the best of N variations of the order", metavar="N")
+    add(
+        "order_trials",
+        int,
+        "take the best of N variations of the order, tried in short runs",
+        metavar="N",
+    )
     add("augment", str, "train on shifted images too", choices=AUGMENT)
     add("n_machines", int, "machines in different orders, mixed", metavar="N")
     add("n_jobs", int, "machines of a mixture that train at a time", metavar="N")

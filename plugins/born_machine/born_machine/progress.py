@@ -15,7 +15,7 @@ _BAR = "{desc} |{bar:24}| {percentage:3.0f}%{postfix} [{elapsed}, {remaining} le
 
 
 class Progress:
-    """A live bar on a terminal, one line a sweep everywhere."""
+    """A live bar on a terminal; everywhere one line a sweep, and a trial of a site order."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class Progress:
             self._bar.write(self._about, file=sys.stderr)
         self._about = ""
 
-    def trial(self, number: int, trials: int, nll: float) -> None:
+    def trial(self, order: str, number: int, trials: int, nll: float) -> None:
         """Show a short run along one of the site orders that are tried."""
         self._begin()
-        self._bar.set_description_str(f"order {number}/{trials}")
+        self._bar.set_description_str(f"{number} of {trials} orders tried")
         if not self._quiet:
-            line = f"order {number:>3} of {trials}  NLL {nll:.3f} nats in a short run"
+            line = f"order {number:>3} of {trials}  {order}, NLL {nll:.3f} nats in a short run"
             self._bar.write(line, file=sys.stderr)
 
     def step(self, sweep: int, info: StepInfo) -> None:
