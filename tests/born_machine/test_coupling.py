@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from born_machine import annealing, ordering
+from born_machine import BornMachine, annealing, ordering
 from born_machine.annealing import arrangement
 from born_machine.curves import hilbert, raster, variations
 from born_machine.mixing import mixture_orders
@@ -126,6 +126,23 @@ def test_a_small_arrangement_is_the_best_there_is(count: int, seed: int) -> None
     assert cost(weights, arrangement(weights, rng.permutation(count))) <= 1.02 * least
 
 
+def test_the_random_state_is_that_of_the_annealing() -> None:
+    samples = np.random.default_rng(0).integers(0, 2, (200, 30))
+    samples[:, 1:] ^= samples[:, :-1] & np.random.default_rng(1).integers(0, 2, (200, 29))
+
+    def order_of(random_state: int, machines: int) -> list[list[int]]:
+        machine = BornMachine(
+            order="coupling", sweeps=0, random_state=random_state, n_machines=machines
+        ).fit(samples, validation=samples[:10])
+        parts = getattr(machine.model_, "components", (machine.model_,))
+        return [part.order.tolist() for part in parts]
+
+    for machines in (1, 2):
+        first = order_of(1, machines)
+        assert first == order_of(1, machines)
+        assert all(one != two for one, two in zip(first, order_of(2, machines), strict=True))
+
+
 def ladder(rng: np.random.Generator, n: int, rungs: int) -> np.ndarray:
     """Feature k is feature k - 1 or feature k - 2, some of them flipped."""
     samples = rng.integers(0, 2, (n, rungs))
@@ -172,7 +189,7 @@ def test_weights_are_beyond_chance_and_hold_the_tree_or_the_grid(
         rows, columns = np.divmod(np.arange(count), width)
         held = np.abs(rows[:, None] - rows) + np.abs(columns[:, None] - columns) == 1
         begun = raster(3, 4) if count == 12 else hilbert(12, 12)
-    ((weights, start),) = seen
+    ((weights, start, _),) = seen
     beyond = np.where(information > chance, information, 0.0)
     expected = np.where(held, np.maximum(information, chance), beyond)
     assert np.allclose(weights, expected, rtol=1e-9, atol=0.0)
@@ -184,7 +201,7 @@ def test_weights_are_beyond_chance_and_hold_the_tree_or_the_grid(
 def test_machines_of_a_mixture_are_annealed_from_curves_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ordering, "arrangement", lambda weights, start: start)
+    monkeypatch.setattr(ordering, "arrangement", lambda weights, start, seed: start)
     samples = np.random.default_rng(3).integers(0, 2, (50, 144))
     found = list(mixture_orders("coupling", 3, (12, 12), samples, seed=5))
     for order, curve in zip(found, variations(hilbert, 12, 12, 3), strict=True):

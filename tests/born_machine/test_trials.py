@@ -70,7 +70,7 @@ def test_a_run_with_trials_goes_on_where_it_stopped(tmp_path: Any) -> None:
     first, _ = load_checkpoint(tmp_path / "first")
     resumed = BornMachine(**knobs).fit(TRAIN, resume=first)
     assert np.array_equal(whole.score_samples(DIGITS), resumed.score_samples(DIGITS))
-    with pytest.raises(tnkit.ArgumentError, match="give order and samples as they were"):
+    with pytest.raises(tnkit.ArgumentError, match="give order, samples and random_state"):
         BornMachine(**(knobs | {"order": "snake"})).fit(TRAIN, resume=first)
 
 

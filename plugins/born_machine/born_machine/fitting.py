@@ -151,7 +151,8 @@ def check_resumed(checkpoint: AnyCheckpoint, plan: Plan, dtype: npt.DTypeLike) -
             if before[site] != order[site]:
                 raise ArgumentError(
                     f"resume has feature {before[site]} at site {site} of machine {number}, this "
-                    f"run has feature {order[site]}; give order and samples as they were"
+                    f"run has feature {order[site]}; give order, samples and random_state as they "
+                    "were"
                 )
             if values != plan.dims[order[site]]:
                 raise SizeError(

@@ -68,7 +68,7 @@ def mixture_orders(
             )
         yield from found
         return
-    yield site_order(order, samples.shape[1], image_shape, samples)
+    yield site_order(order, samples.shape[1], image_shape, samples, seed)
     curves: Sequence[Order] = ()
     if order == "coupling" and image_shape is not None:
         curves = variations(CURVES[image_order(image_shape)], *image_shape, machines)
@@ -78,9 +78,9 @@ def mixture_orders(
             rng = np.random.default_rng((seed, number))
             drawn = samples[rng.integers(0, len(samples), len(samples))]
         if curves:
-            yield coupling_order(drawn, image_shape, curves[number % len(curves)])
+            yield coupling_order(drawn, image_shape, curves[number % len(curves)], seed)
         else:
-            yield site_order(order, samples.shape[1], image_shape, drawn)
+            yield site_order(order, samples.shape[1], image_shape, drawn, seed)
 
 
 def member_settings(settings: Settings, number: int) -> Settings:

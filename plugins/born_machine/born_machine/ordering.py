@@ -206,14 +206,15 @@ def coupling_order(
     samples: Samples,
     image_shape: tuple[int, int] | None = None,
     curve: Order | None = None,
+    seed: int = 0,
 ) -> Order:
     """Return an order that keeps features close which say much of each other, all others known.
 
     The `arrangement` by `partial_information` of the pairs in which it is beyond chance; an edge of
     the Chow-Liu tree, on images a pair of neighbouring pixels, weighs at least what chance gives.
     samples: (sample, feature), negative where missing. It is annealed from `tree_order`, on images
-    from `curve`, None for that of `image_order`. Cost as `dependence_tree`, O(values^3), and the
-    steps of `arrangement`.
+    from `curve`, None for that of `image_order`; seed: of its moves, by which orders differ. Cost
+    as `dependence_tree`, O(values^3), and the steps of `arrangement`.
     """
     information, chance = partial_information(samples)
     weights = np.where(information > chance, information, 0.0)
@@ -228,7 +229,7 @@ def coupling_order(
         other = np.concatenate((pixels[:-1].ravel(), pixels[:, :-1].ravel()))
         start = CURVES[image_order(image_shape)](*image_shape) if curve is None else curve
     weights[one, other] = np.maximum(weights[one, other], chance[one, other])
-    return arrangement(np.maximum(weights, weights.T), start)
+    return arrangement(np.maximum(weights, weights.T), start, seed)
 
 
 CURVES = {"raster": raster, "snake": snake, "hilbert": hilbert}
@@ -248,15 +249,16 @@ def site_order(
     features: int,
     image_shape: tuple[int, int] | None,
     samples: Samples | None = None,
+    seed: int = 0,
 ) -> Order:
     """Return the permutation that `order` names, or check one that is given.
 
     order: "raster", "snake" or "hilbert" over an image; "given", the features as they come;
     "linkage", "path" or "chow-liu", by mutual information in `samples` (sample, feature);
-    "coupling", by what is left of it when all other features are known; "auto", the curve of
-    `image_order` on images and "given" elsewhere (BornMachine tries all candidates there); or a
-    permutation of the features. Raises `ArgumentError`, `ArgumentTypeError` or
-    `SizeError`.
+    "coupling", by what is left of it when all other features are known, annealed with `seed`;
+    "auto", the curve of `image_order` on images and "given" elsewhere (BornMachine tries all
+    candidates there); or a permutation of the features. Raises `ArgumentError`,
+    `ArgumentTypeError` or `SizeError`.
     """
     if image_shape is not None and image_shape[0] * image_shape[1] != features:
         raise SizeError(
@@ -279,7 +281,7 @@ def site_order(
         if samples is None:
             raise ArgumentError(f"order {order!r} is learned: it needs samples")
         if order == "coupling":
-            return coupling_order(samples, image_shape)
+            return coupling_order(samples, image_shape, seed=seed)
         return LEARNED[order](samples)
     given = as_array(order)
     if given.dtype.kind not in "iu":

@@ -61,19 +61,21 @@ def choose_orders(
     """
     name: str = _name(order, image_shape)
     _check_trials(name, machines, trials, plan)
-    features = plan.training.shape[1]
+    features, seed = plan.training.shape[1], plan.settings.seed
     if name == "list":
         if len(order) != machines:
             raise ArgumentError(f"{len(order)} orders were given, n_machines is {machines}")
         listed: Sequence[Any] = order
-        return name, tuple(site_order(one, features, image_shape, plan.training) for one in listed)
+        return name, tuple(
+            site_order(one, features, image_shape, plan.training, seed) for one in listed
+        )
     if name == "auto":
         name = _best_candidate(plan, on_trial)
     one: Any = order if name == "permutation" else name
     count = max(machines, trials)
     if count == 1:
-        return name, (site_order(one, features, image_shape, plan.training),)
-    orders = mixture_orders(one, count, image_shape, plan.training, plan.settings.seed)
+        return name, (site_order(one, features, image_shape, plan.training, seed),)
+    orders = mixture_orders(one, count, image_shape, plan.training, seed)
     if count == machines:
         return name, tuple(orders)
     named = ((name, variation) for variation in orders)
@@ -108,10 +110,10 @@ def _check_trials(name: str, machines: int, trials: int, plan: Plan) -> None:
 
 
 def _best_candidate(plan: Plan, on_trial: OnTrial | None) -> str:
-    features = plan.training.shape[1]
+    features, seed = plan.training.shape[1], plan.settings.seed
     if features < 3:
         return "given"
-    named = ((name, site_order(name, features, None, plan.training)) for name in CANDIDATES)
+    named = ((name, site_order(name, features, None, plan.training, seed)) for name in CANDIDATES)
     found = _short_runs(plan, named, len(CANDIDATES), _OF_CANDIDATES, on_trial)
     (best,) = _best_together([logs for _, logs in found], 1)
     return CANDIDATES[best]
