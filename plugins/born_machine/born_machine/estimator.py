@@ -118,8 +118,8 @@ class BornMachine(Answers, DensityMixin, BaseEstimator):  # type: ignore[misc]
         "auto" (CUDA where there is a device, else CPU), "cpu", "cuda" or "cuda:N". On the CPU as
         many threads are used as help at max_bond: `tnkit.threads`, which TNKIT_THREADS overrides.
     random_state : int or None
-        Seed of start, split, order and, by default, sampling. The same seed gives the same result on
-        the same device.
+        Seed of start, split, order and, by default, sampling. The same seed gives the same result
+        on the same device.
 
     Attributes
     ----------
