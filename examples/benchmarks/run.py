@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from records import HERE, IMAGES, RESULTS, write_record
 from redraw import Redrawn, fit_neighbourhoods
 from sets import Split, load_set
 
-from born_machine import BornMachine, recipe
+from born_machine import BornMachine, correlate, recipe
 from born_machine.augment import ImageShifts
 from born_machine.checkpoint import load_checkpoint, record_to_json, save_checkpoint
+from born_machine.curves import shifts_round_the_edge
 from born_machine.fitting import chains_of
 from born_machine.likelihood import standard_error
-from born_machine.models.mixture import MixtureModel
+from born_machine.mixing import mixture_weights
+from born_machine.models.mixture import MixtureModel, log_mean
 from born_machine.models.protocol import Model
+from born_machine.models.storage import load_model, save_model
 from born_machine.plots import sample_sheet, save_figure
 
 PARTS = ("train", "validation", "test")
@@ -76,11 +80,30 @@ def machine_of(settings: dict[str, Any], data: Split, seed: int) -> BornMachine:
 
 def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
     """Train and score a row, draw from it if asked for; return what its JSON holds."""
-    row = read_rows()[name]
-    training = {k: v for k, v in row["settings"].items() if k != "average_shifts"}  # comes after
+    rows = read_rows()
+    row = rows[name]
     data = load_set(row["data"])
     if picture and data.image_shape is None:
         raise SystemExit(f"--picture needs a set of images, {row['data']} holds none")
+    if "of" in row["settings"]:
+        found, model = built_row(name, row, data, seed)
+    else:
+        found, model = trained_row(name, row, data, seed)
+    if picture:
+        draw(model, data, seed, IMAGES / f"{name}.png")
+    if any(name == part for other in rows.values() for part, _ in parts_of(other, seed)):
+        save_model(model_file(name, seed), model, {"settings": row["settings"]})
+    write_record(RESULTS / f"{name}-seed{seed}.json", {"row": name, "seed": seed, **row, **found})
+    for path in RESULTS.glob(f".{name}-seed{seed}.*checkpoint.npz"):
+        path.unlink()
+    return found
+
+
+def trained_row(
+    name: str, row: dict[str, Any], data: Split, seed: int
+) -> tuple[dict[str, Any], Model]:
+    """Train the machine of a row; return what its JSON holds, and the model."""
+    training = {k: v for k, v in row["settings"].items() if k != "average_shifts"}  # comes after
     began = time.perf_counter()
     machine = machine_of(row["settings"], data, seed)
     checkpoint = RESULTS / f".{name}-seed{seed}.checkpoint.npz"
@@ -109,8 +132,6 @@ def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
         validation = train[machine.validation_rows_]
         train = np.delete(train, machine.validation_rows_, axis=0)
     parts = dict(zip(PARTS, (train[:MOST], validation, data.test), strict=True))
-    if picture:
-        draw(machine.model_, data, seed, IMAGES / f"{name}.png")
     nll = scored(machine.model_, parts)
     chains = chains_of(machine.model_)
     if machine.average_shifts:  # the same machines with images where they are
@@ -119,9 +140,6 @@ def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
     else:
         unmoved = {}
     found = {
-        "row": name,
-        "seed": seed,
-        **row,
         "order": machine.order_name_,
         "nll": nll,
         **unmoved,
@@ -131,9 +149,104 @@ def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
         "best_sweep": machine.best_sweep_,
         "history": [record_to_json(record) for record in machine.history_],
     }
-    write_record(RESULTS / f"{name}-seed{seed}.json", found)
-    checkpoint.unlink(missing_ok=True)
-    return found
+    return found, machine.model_
+
+
+def model_file(name: str, seed: int) -> Path:
+    """Return where the model of a row that others are built of is kept."""
+    return RESULTS / f".{name}-seed{seed}.model.npz"
+
+
+def parts_of(row: dict[str, Any], seed: int) -> list[tuple[str, int]]:
+    """Return the rows, with their seeds, that a row is built of: those of its own seed unless said.
+
+    "of": a row, or a list of (row, seed).
+    """
+    of = row["settings"].get("of", [])
+    return [(of, seed)] if isinstance(of, str) else [(part, own) for part, own in of]
+
+
+def built_row(
+    name: str, row: dict[str, Any], data: Split, seed: int
+) -> tuple[dict[str, Any], Model]:
+    """Build a model of those of other rows, which are run where they are not kept.
+
+    "correlators": how their chains are mended by correlators, images shifted anew every epoch as
+    "shifts" says. "average_shifts" and "mixture_weights" as of a BornMachine, over all.
+    """
+    settings = row["settings"]
+    if data.validation is None or data.image_shape is None:
+        raise SystemExit(f"{name} needs a set of images that brings its own validation samples")
+    chains: list[Any] = []
+    for part, own in parts_of(row, seed):
+        if not model_file(part, own).exists():
+            run_row(part, own, False)
+        model = kept(model_file(part, own), read_rows()[part]["settings"])[0]
+        firsts: dict[int, Any] = {}  # of those that share their state, the one not moved
+        for component in getattr(model, "components", (model,)):
+            firsts.setdefault(id(component.state), component)
+        chains += firsts.values()
+    began, before, history = time.perf_counter(), 0.0, []
+    for number, chain in enumerate(chains):
+        if "correlators" not in settings:
+            continue
+        path = RESULTS / f".{name}-seed{seed}.{number}.checkpoint.npz"
+        if path.exists():
+            chains[number], about = kept(path, settings)
+        else:
+            chains[number], about = mended(chain, settings, data, seed, number)
+            save_model(path, chains[number], about | {"settings": settings})
+        before += about["seconds"]
+        history += about["history"]
+    views = shifts_round_the_edge(*data.image_shape, settings.get("average_shifts", 0))
+    moved = [replace(c, order=view[c.order]) for c in chains for view in views]
+    parts = dict(zip(PARTS, (data.train[:MOST], data.validation, data.test), strict=True))
+    logs = {k: [c.log_likelihood(samples) for c in moved] for k, samples in parts.items()}
+    weights = mixture_weights(settings.get("mixture_weights", "uniform"), logs["validation"])
+    found: dict[str, Any] = {
+        "nll": {k: told(-log_mean(logs[k], weights)) for k in parts},
+        "weights": list(weights),
+        "seconds": round(before or time.perf_counter() - began, 1),
+        "history": history,
+    }
+    if len(views) > 1:  # the same machines with images where they are
+        equal = (1 / len(chains),) * len(chains)
+        found["nll_unmoved"] = {k: told(-log_mean(logs[k][:: len(views)], equal)) for k in parts}
+    return found, MixtureModel(tuple(moved), weights)
+
+
+def kept(path: Path, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the model of a file and what lies beside it; refuse one of other settings."""
+    model, about = load_model(path)
+    if about["settings"] != settings:
+        raise SystemExit(f"{path} was made with other settings; remove it to start anew")
+    return model, about
+
+
+def mended(
+    chain: Any, settings: dict[str, Any], data: Split, seed: int, number: int
+) -> tuple[Model, dict[str, Any]]:
+    """Return a chain mended by correlators, and its seconds and history."""
+    began, history = time.perf_counter(), []
+
+    def keep(machine: int, epoch: int, train: float, validation: float | None) -> None:
+        record = {"machine": number, "epoch": epoch, "nll_train": train}
+        history.append(record | {"nll_validation": validation})
+        seconds = time.perf_counter() - began
+        print(f"machine {number} epoch {epoch:3d}  NLL {train:.3f} / {validation:.3f}  "
+              f"{seconds:.0f} s", flush=True)  # fmt: skip
+
+    better = correlate(
+        chain,
+        data.train,
+        data.validation,
+        image_shape=data.image_shape,
+        augment=ImageShifts(data.image_shape, **settings["shifts"]),
+        random_state=seed + number,
+        on_epoch=keep,
+        **settings["correlators"],
+    )
+    return better, {"seconds": time.perf_counter() - began, "history": history}
 
 
 def draw(model: Model, data: Split, seed: int, path: Path) -> None:
@@ -149,14 +262,17 @@ def scored(model: Model, parts: dict[str, Any]) -> dict[str, Any]:
     nll = {}
     for part, samples in parts.items():
         if samples is not None:
-            scores = -model.log_likelihood(samples)
-            nll[part] = {"nll": None, "error": None, "samples": len(scores)}
-            impossible = int(np.isinf(scores).sum())
-            if impossible:
-                nll[part]["impossible"] = impossible
-            else:
-                nll[part] |= {"nll": float(scores.mean()), "error": standard_error(scores)}
+            nll[part] = told(-model.log_likelihood(samples))
     return nll
+
+
+def told(scores: Any) -> dict[str, Any]:
+    """Return the mean of the NLL of samples and its standard error; None where it is infinite."""
+    found: dict[str, Any] = {"nll": None, "error": None, "samples": len(scores)}
+    impossible = int(np.isinf(scores).sum())
+    if impossible:
+        return found | {"impossible": impossible}
+    return found | {"nll": float(scores.mean()), "error": standard_error(scores)}
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from born_machine.synthetic import bars_and_stripes, ising_samples, parity_sampl
 
 if TYPE_CHECKING:
     from born_machine.estimator import BornMachine
+    from born_machine.mending import correlate
 
 __version__ = "0.1.0"  # the one place
 
@@ -29,6 +30,7 @@ __all__ = [
     "SweepRecord",
     "bars_and_stripes",
     "chow_liu",
+    "correlate",
     "hilbert",
     "independent",
     "ising_samples",
@@ -47,4 +49,8 @@ def __getattr__(name: str) -> Any:
         from born_machine.estimator import BornMachine
 
         return BornMachine
+    if name == "correlate":
+        from born_machine.mending import correlate
+
+        return correlate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

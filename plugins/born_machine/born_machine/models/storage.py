@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
 
+from born_machine.models.correlated import CorrelatedModel
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.mps import MPSModel
 from born_machine.models.protocol import Model
@@ -50,7 +52,8 @@ def _read_mixture(about: dict[str, Any], arrays: Arrays) -> MixtureModel:
         if first is not None:
             if not 0 <= first < number:
                 raise ValueError(f"component {number} shares the state of component {first}")
-            components.append(MPSModel.in_order(components[first].state, own))
+            chain = MPSModel.in_order(components[first].state, own)
+            components.append(replace(components[first], order=chain.order, dims=chain.dims))
             continue
         prefix = f"c{number}_"
         part = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
@@ -60,5 +63,6 @@ def _read_mixture(about: dict[str, Any], arrays: Arrays) -> MixtureModel:
 
 _READERS: dict[str, Callable[[dict[str, Any], Arrays], Model]] = {
     "mps": MPSModel.from_parts,
+    "correlated": CorrelatedModel.from_parts,
     "mixture": _read_mixture,
 }

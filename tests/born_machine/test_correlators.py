@@ -1,0 +1,294 @@
+"""Chains mended by correlators: distributions that sum to one, drawn from exactly, and better."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from born_machine import BornMachine, MPSModel, bars_and_stripes, correlate
+from born_machine.correlators import no_correlators, plaquette_places
+from born_machine.models.correlated import CorrelatedModel
+from born_machine.models.mixture import MixtureModel
+from born_machine.models.mps import model_from_state
+from born_machine.models.storage import load_model, save_model
+from tnkit import MPS, ArgumentError, SizeError, Truncation
+
+
+def chain_of(seed: int, dims: tuple[int, ...], dtype: str = "float64") -> MPSModel:
+    """Return a random chain over features in a random order."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(dims))
+    bonds = [1, *[3] * (len(dims) - 1), 1]
+    arrays = [
+        rng.normal(size=(bonds[k], dims[feature], bonds[k + 1])).astype(dtype)
+        for k, feature in enumerate(order)
+    ]
+    if dtype == "complex128":
+        arrays = [array + 1j * rng.normal(size=array.shape) for array in arrays]
+    return model_from_state(MPS.from_arrays(arrays), order, dims)
+
+
+def correlated(seed: int, chain: MPSModel, plaquettes: int = 2) -> CorrelatedModel:
+    """Return the chain with random correlators."""
+    rng = np.random.default_rng(seed)
+    closeness = rng.random((chain.features,) * 2)
+    places = plaquette_places(closeness, plaquettes, 2)
+    blank = no_correlators(chain.state.site_dims, places)
+    free = blank.bias.shape[1]
+    earlier = np.kron(np.tri(chain.features, k=-1), np.ones((free, free)))
+    made = replace(
+        blank,
+        scale=rng.uniform(0.2, 1.5, blank.scale.shape),
+        bias=rng.normal(size=blank.bias.shape),
+        pairs=rng.normal(size=blank.pairs.shape) * earlier,
+        tables=tuple(rng.normal(size=table.shape) for table in blank.tables),
+    )
+    return CorrelatedModel(chain.state, chain.order, chain.dims, made)
+
+
+def everything(dims: tuple[int, ...]) -> Any:
+    """Return all configurations, (configuration, feature)."""
+    return np.array(list(itertools.product(*map(range, dims))))
+
+
+some_dims = st.lists(st.integers(1, 3), min_size=1, max_size=5).filter(lambda d: max(d) > 1)
+seeds = st.integers(0, 2**16)
+
+
+def by_hand(model: CorrelatedModel, sample: Any) -> float:
+    """Return ln p of one sample, factor by factor, the chain's conditionals from its marginals."""
+    chain, parts = model.chain, model.correlators
+    values = sample[model.order]
+    total = 0.0
+    for site, feature in enumerate(model.order):
+        known = np.zeros((1, chain.features), dtype=bool)
+        known[0, model.order[:site]] = True
+        whole = sample[None]
+        before = chain.log_marginal(whole, known)[0]
+        known[0, feature] = True
+        logs = []
+        most = max(model.dims)
+        free = most - 1
+        for value in range(model.dims[feature]):
+            tried = whole.copy()
+            tried[0, feature] = value
+            log = parts.scale[site] * (chain.log_marginal(tried, known)[0] - before)
+            if value:
+                log += parts.bias[site, value - 1]
+                for earlier in range(site):
+                    if values[earlier]:
+                        row = site * free + value - 1
+                        log += parts.pairs[row, earlier * free + values[earlier] - 1]
+                for places, table in zip(parts.places, parts.tables, strict=True):
+                    members = [values[j] if j < chain.features else 0 for j in places[site]]
+                    entry = np.ravel_multi_index(members[::-1], (most,) * len(members))
+                    log += table[site * most ** len(members) + entry, value - 1]
+            logs.append(log)
+        total += logs[values[site]] - np.logaddexp.reduce(logs)
+    return total
+
+
+@given(seeds, some_dims)
+@settings(max_examples=20, deadline=None)
+def test_the_likelihood_is_that_of_its_factors_and_sums_to_one(seed: int, dims: list[int]) -> None:
+    model = correlated(seed, chain_of(seed, tuple(dims)))
+    rows = everything(model.dims)
+    logs = model.log_likelihood(rows)
+    assert np.exp(logs).sum() == pytest.approx(1.0, abs=1e-12)
+    for row in np.random.default_rng(seed).choice(len(rows), min(4, len(rows)), replace=False):
+        assert logs[row] == pytest.approx(by_hand(model, rows[row]), abs=1e-9)
+
+
+@given(seeds, some_dims, st.sampled_from(["float64", "complex128"]))
+@settings(max_examples=20, deadline=None)
+def test_no_correlators_leave_the_chain_as_it_is(seed: int, dims: list[int], dtype: str) -> None:
+    chain = chain_of(seed, tuple(dims), dtype)
+    blank = no_correlators(chain.state.site_dims)
+    model = CorrelatedModel(chain.state, chain.order, chain.dims, blank)
+    rows = everything(chain.dims)
+    np.testing.assert_allclose(model.log_likelihood(rows), chain.log_likelihood(rows), atol=1e-7)
+
+
+def test_torch_gives_the_same(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    model = correlated(3, chain_of(3, (2, 3, 2, 2)))
+    rows = everything(model.dims).astype(np.uint8)
+    here, there = model.log_likelihood(rows), model.log_likelihood(rows, torch.as_tensor)
+    np.testing.assert_allclose(there, here, atol=1e-12)
+    drawn = [
+        model.sample(50, np.random.default_rng(1), place) for place in (np.asarray, torch.as_tensor)
+    ]
+    np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize("known_sites", [0, 2])
+def test_draws_follow_the_likelihood(known_sites: int) -> None:
+    model = correlated(5, chain_of(5, (2, 3, 2, 2)))
+    rows = everything(model.dims)
+    number = 40_000
+    rng = np.random.default_rng(0)
+    if known_sites:
+        first = rows[7]
+        known = np.zeros((number, 4), dtype=bool)
+        known[:, model.order[:known_sites]] = True
+        given_rows = np.where(known, first, 0)
+        drawn = model.complete(given_rows, known, rng)
+        assert (drawn[known] == given_rows[known]).all()
+        rows = rows[(rows == first)[:, model.order[:known_sites]].all(axis=1)]
+        evidence = model.log_marginal(given_rows[:1], known[:1])[0]
+    else:
+        drawn, evidence = model.sample(number, rng), 0.0
+    shares = np.exp(model.log_likelihood(rows) - evidence)
+    assert shares.sum() == pytest.approx(1.0)
+    seen = np.array([(drawn == row).all(axis=1).mean() for row in rows])
+    assert (np.abs(seen - shares) < 5 * np.sqrt(shares / number) + 1e-9).all()
+
+
+def test_what_is_known_must_be_the_first_sites() -> None:
+    model = correlated(1, chain_of(1, (2, 2, 2)))
+    rows, known = np.zeros((2, 3), dtype=int), np.zeros((2, 3), dtype=bool)
+    known[1, model.order[1]] = True
+    for ask in (model.log_marginal, lambda x, k: model.complete(x, k, np.random.default_rng(0))):
+        with pytest.raises(ArgumentError, match="sample 1 has known features that are not"):
+            ask(rows, known)
+    for ask in (model.marginals, model.pair_marginals, model.renyi2):
+        with pytest.raises(ArgumentError, match="out of reach"):
+            ask()
+    with pytest.raises(ArgumentError, match="out of reach"):
+        model.most_probable(rows, known, 4)
+    with pytest.raises(ArgumentError, match="out of reach"):
+        model.conditional_marginals(rows, known)
+
+
+@given(seeds, st.integers(1, 9), st.integers(1, 3), st.integers(1, 4))
+@settings(max_examples=50, deadline=None)
+def test_plaquettes_hold_the_closest_earlier_sites(
+    seed: int, sites: int, plaquettes: int, width: int
+) -> None:
+    closeness = np.random.default_rng(seed).random((sites, sites))
+    places = plaquette_places(closeness, plaquettes, width)
+    assert [p.shape for p in places] == [(sites, width)] * plaquettes
+    for site in range(sites):
+        by_closeness = sorted(range(site), key=lambda j: -closeness[site, j])
+        first = [j for j in places[0][site] if j < sites]
+        assert first == by_closeness[:width]
+        for later in places[1:]:
+            assert {j for j in later[site] if j < sites} <= set(range(site))
+    told = [j for p in places for j in p[-1] if j < sites]
+    covered = width + (plaquettes - 1) * (width - min(2, width - 1))
+    closest = sorted(range(sites - 1), key=lambda j: -closeness[-1, j])[:covered]
+    assert set(told) == set(closest)
+
+
+def parity_of_three(number: int, seed: int) -> Any:
+    """Return samples of which every third feature is the parity of the two before it."""
+    bits = np.random.default_rng(seed).integers(0, 2, (number, 9))
+    bits[:, 2::3] = bits[:, 0::3] ^ bits[:, 1::3]
+    return bits
+
+
+def test_plaquettes_learn_what_pairs_and_the_chain_cannot() -> None:
+    train, test = parity_of_three(1000, 0), parity_of_three(500, 1)
+    machine = BornMachine(max_bond=1, sweeps=2, order="given", random_state=0).fit(train)
+    nll = {}
+    for plaquettes in (0, 1):
+        mended = correlate(
+            machine.model_, train, image_shape=(1, 9), plaquettes=plaquettes, width=2, epochs=50,
+            batch_size=50, penalty=0.1, random_state=0,
+        )  # fmt: skip
+        nll[plaquettes] = -mended.log_likelihood(test).mean()
+    exact = 6 * np.log(2)
+    assert nll[0] > 8.9 * np.log(2)  # two features of each three say nothing of one another
+    assert nll[1] == pytest.approx(exact, abs=0.2)
+
+
+def test_validation_keeps_the_best_epoch_the_chain_among_them() -> None:
+    X = bars_and_stripes(3, 3)
+    machine = BornMachine(max_bond=16, image_shape=(3, 3), random_state=0).fit(X)
+    noise = np.random.default_rng(0).integers(0, 2, (30, 9))
+    told: list[tuple[int, int, float, float | None]] = []
+    kept = correlate(
+        machine.model_, noise[:10], X, epochs=5, random_state=0, on_epoch=lambda *e: told.append(e)
+    )
+    assert [(m, e) for m, e, _, _ in told] == [(0, epoch) for epoch in range(1, 6)]
+    assert min(held for *_, held in told) > -machine.score(X)  # every epoch was worse
+    np.testing.assert_allclose(kept.log_likelihood(X), machine.score_samples(X), atol=1e-5)
+    last = correlate(machine.model_, noise[:10], epochs=5, random_state=0)
+    assert last.log_likelihood(X).mean() == pytest.approx(-told[-1][3], abs=1e-4)
+
+
+def test_a_mixture_over_shifts_is_mended_chain_by_chain_and_saved(tmp_path: Path) -> None:
+    X = bars_and_stripes(3, 3)
+    machine = BornMachine(
+        max_bond=2, image_shape=(3, 3), n_machines=2, average_shifts=1, random_state=0
+    ).fit(X)
+    mended = correlate(machine.model_, X, image_shape=(3, 3), epochs=3, random_state=0)
+    assert isinstance(mended, MixtureModel)
+    assert isinstance(machine.model_, MixtureModel)
+    assert mended.weights == machine.model_.weights
+    pairs = zip(mended.components, machine.model_.components, strict=True)
+    assert all((new.order == old.order).all() for new, old in pairs)
+    assert len({id(c.correlators) for c in mended.components}) == 2
+    save_model(tmp_path / "model.npz", mended, {})
+    loaded, _ = load_model(tmp_path / "model.npz")
+    np.testing.assert_array_equal(loaded.log_likelihood(X), mended.log_likelihood(X))
+    assert len({id(c.correlators) for c in loaded.components}) == 2
+    rng = [np.random.default_rng(0) for _ in range(2)]
+    np.testing.assert_array_equal(loaded.sample(20, rng[0]), mended.sample(20, rng[1]))
+    assert loaded.parameters == mended.parameters
+
+
+def test_the_same_seed_gives_the_same_and_another_another() -> None:
+    X = bars_and_stripes(3, 3)
+    chain = chain_of(0, (2,) * 9)
+    runs = [
+        correlate(chain, X, image_shape=(3, 3), epochs=2, batch_size=5, random_state=seed)
+        for seed in (0, 0, 1)
+    ]
+    tables = [run.correlators.tables[0] for run in runs]
+    np.testing.assert_array_equal(tables[0], tables[1])
+    assert (tables[0] != tables[2]).any()
+
+
+def test_a_compressed_model_keeps_its_correlators() -> None:
+    model = correlated(2, chain_of(2, (2,) * 6))
+    small = model.compressed(Truncation(max_bond=1))
+    assert max(small.bond_dims) == 1
+    assert np.exp(small.log_likelihood(everything(model.dims))).sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        ({"epochs": 0}, ArgumentError, "epochs must be a whole number from 1 up, got 0"),
+        ({"plaquettes": -1}, ArgumentError, "plaquettes must be a whole number from 0 up"),
+        ({"width": 0}, ArgumentError, "width must be a whole number from 1 up"),
+        ({"width": 13}, ArgumentError, "8,192 entries a site, at most 4,096"),
+        ({"batch_size": 0}, ArgumentError, "batch_size must be a whole number from 1 up"),
+        ({"penalty": -1.0}, ArgumentError, "penalty must be 0 or more"),
+        ({"image_shape": (2, 3)}, SizeError, "6 pixels, the data 9 features"),
+        ({"samples": np.full((3, 9), 2)}, ArgumentError, "2"),
+        ({"samples": np.zeros((3, 8), dtype=int)}, SizeError, "8"),
+        ({"samples": np.full((3, 9), -1)}, ArgumentError, "-1"),
+        ({"validation": np.zeros((3, 8), dtype=int)}, SizeError, "8"),
+        ({"device": "tpu"}, ArgumentError, "device must be"),
+    ],
+)
+def test_bad_input_is_refused_before_any_work(
+    change: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    call = {"model": chain_of(0, (2,) * 9), "samples": bars_and_stripes(3, 3), **change}
+    with pytest.raises(error, match=told):
+        correlate(call.pop("model"), call.pop("samples"), call.pop("validation", None), **call)
+
+
+def test_a_mended_model_is_not_mended_again() -> None:
+    with pytest.raises(ArgumentError, match="CorrelatedModel"):
+        correlate(correlated(0, chain_of(0, (2, 2))), np.zeros((4, 2), dtype=int))
