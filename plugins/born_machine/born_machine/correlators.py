@@ -37,6 +37,7 @@ __all__ = [
 Array: TypeAlias = Any
 
 _TINY = 1e-12  # the least probability of a value that a chain is taken at
+_SMALLEST = 1e-30  # of a norm squared: below lies what single precision cannot tell from zero
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,35 +127,37 @@ def chain_logs(arrays: Sequence[Array], samples: Array) -> Array:
     count, most = samples.shape[0], max(array.shape[1] for array in arrays)
     rows = xp.arange(count, device=samples.device)
     vectors = xp.ones((count, 1), dtype=arrays[0].dtype, device=samples.device)
-    logs = []
-    for site in range(len(arrays)):
-        branches, log = _branches(xp, arrays[site], vectors, most)
-        vectors = _along(xp, branches, rows, samples[:, site])
-        logs.append(log)
-    return xp.stack(logs, axis=1)
+    weights = []
+    for site, array in enumerate(arrays):
+        branches, weight = _branches(xp, array, vectors, most)
+        vectors = _along(branches, weight, rows, samples[:, site])
+        weights.append(weight)
+    return _logs(xp, xp.stack(weights, axis=1))
 
 
 def _branches(xp: Any, array: Array, vectors: Array, most: int) -> tuple[Array, Array]:
-    """Return the vectors with a site added, (sample, value, right), and ln q (sample, most)."""
+    """Return the vectors with a site added, (sample, value, right), and their squares summed."""
     left, values, right = array.shape
     branches = xp.reshape(
         vectors @ xp.reshape(array, (left, values * right)), (len(vectors), values, right)
     )
     weights = xp.sum(xp.abs(branches) ** 2, axis=2)
-    total = xp.sum(weights, axis=1, keepdims=True)
-    shares = weights / xp.where(total > 0, total, xp.ones_like(total))
-    logs = xp.log(xp.where(shares > _TINY, shares, xp.full_like(shares, _TINY)))
     if values < most:
         shape = (len(vectors), most - values)
-        logs = xp.concat([logs, xp.zeros(shape, dtype=logs.dtype, device=logs.device)], axis=1)
-    return branches, logs
+        none = xp.zeros(shape, dtype=weights.dtype, device=weights.device)
+        weights = xp.concat([weights, none], axis=1)
+    return branches, weights
 
 
-def _along(xp: Any, branches: Array, rows: Array, values: Array) -> Array:
-    """Return the branch of each sample's value, of norm one; zero stays zero."""
-    taken = branches[rows, values]
-    norms = xp.sqrt(xp.sum(xp.abs(taken) ** 2, axis=1, keepdims=True))
-    return taken / xp.where(norms > 0, norms, xp.ones_like(norms))
+def _along(branches: Array, weights: Array, rows: Array, values: Array) -> Array:
+    """Return the branch of each sample's value, of norm one; what is all but zero stays so."""
+    return branches[rows, values] / (weights[rows, values, None] + _SMALLEST) ** 0.5
+
+
+def _logs(xp: Any, weights: Array) -> Array:
+    """Return ln q of values with these weights, (..., value)."""
+    shares = weights / (xp.sum(weights, axis=-1, keepdims=True) + _SMALLEST)
+    return xp.log(xp.where(shares > _TINY, shares, xp.full_like(shares, _TINY)))
 
 
 def mended(
@@ -188,16 +191,18 @@ def _looked_up(
     xp: Any, correlators: Correlators, samples: Array, sites: slice, first: int, most: int
 ) -> Array:
     """Return the sum of the plaquettes' entries at some sites, (sample, site, value but 0)."""
-    by_site = xp.astype(samples.T, xp.int64)  # so that a site's values are copied in one piece
+    by_site = xp.astype(samples.T, xp.int32)  # so that a site's values are copied in one piece
     by_site = xp.concat([by_site, xp.zeros_like(by_site[:1])], axis=0)
     total = 0.0
     for places, table in zip(correlators.places, correlators.tables, strict=True):
         here = places[sites]
         some, members = here.shape
-        entry = xp.arange(first, first + some, device=samples.device)[:, None] * most**members
+        entry = xp.arange(first, first + some, dtype=xp.int32, device=samples.device)[:, None]
+        entry = entry * most**members
         for member in range(members):
             entry = entry + by_site[here[:, member]] * most**member
-        values = xp.take(table, xp.reshape(entry, (-1,)), axis=0)
+        entry = xp.astype(xp.reshape(entry, (-1,)), xp.int64)  # torch's take is slow in others
+        values = xp.take(table, entry, axis=0)
         total = total + xp.reshape(values, (some, len(samples), most - 1))
     return xp.permute_dims(total, (1, 0, 2))
 
@@ -228,13 +233,13 @@ def draw_on(
     given, drawn = xp.astype(samples, xp.int64), xp.zeros_like(samples)
     vectors = xp.ones((count, 1), dtype=arrays[0].dtype, device=samples.device)
     for site, array in enumerate(arrays):
-        branches, logs = _branches(xp, array, vectors, most)
-        here = slice(site, site + 1)
-        shares = xp.exp(mended(correlators, logs[:, None, :], drawn, here)[:, 0, :])
+        branches, weights = _branches(xp, array, vectors, most)
+        logs = _logs(xp, weights)[:, None, :]
+        shares = xp.exp(mended(correlators, logs, drawn, slice(site, site + 1))[:, 0, :])
         below = xp.cumulative_sum(shares, axis=1)
         threshold = uniform[:, site] * below[:, -1]
         values = xp.sum(xp.astype(below[:, :-1] <= threshold[:, None], xp.int64), axis=1)
         values = xp.where(known > site, given[:, site], values)
         drawn[:, site] = xp.astype(values, drawn.dtype)
-        vectors = _along(xp, branches, rows, values)
+        vectors = _along(branches, weights, rows, values)
     return drawn
