@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from born_machine.plots import sample_sheet, save_figure
 PARTS = ("train", "validation", "test")
 DRAWN = 50  # digits in a picture, beside as many of the test set
 MOST = 10_000  # training samples that are scored at the end, the first of them
+FEW = 2_000  # the same of a model built of others
 
 
 def read_rows() -> dict[str, dict[str, Any]]:
@@ -175,8 +177,8 @@ def built_row(
     "shifts" says. "average_shifts" and "mixture_weights" as of a BornMachine, over all.
     """
     settings = row["settings"]
-    if data.validation is None or data.image_shape is None:
-        raise SystemExit(f"{name} needs a set of images that brings its own validation samples")
+    if data.validation is None:
+        raise SystemExit(f"{name} needs a set that brings its own validation samples")
     chains: list[Any] = []
     for part, own in parts_of(row, seed):
         if not model_file(part, own).exists():
@@ -198,9 +200,11 @@ def built_row(
             save_model(path, chains[number], about | {"settings": settings})
         before += about["seconds"]
         history += about["history"]
-    views = shifts_round_the_edge(*data.image_shape, settings.get("average_shifts", 0))
+    views: Sequence[Any] = [np.arange(chains[0].features)]
+    if "average_shifts" in settings:
+        views = shifts_round_the_edge(*data.image_shape, settings["average_shifts"])
     moved = [replace(c, order=view[c.order]) for c in chains for view in views]
-    parts = dict(zip(PARTS, (data.train[:MOST], data.validation, data.test), strict=True))
+    parts = dict(zip(PARTS, (data.train[:FEW], data.validation, data.test), strict=True))
     logs = {k: [c.log_likelihood(samples) for c in moved] for k, samples in parts.items()}
     weights = mixture_weights(settings.get("mixture_weights", "uniform"), logs["validation"])
     found: dict[str, Any] = {
@@ -236,12 +240,14 @@ def mended(
         print(f"machine {number} epoch {epoch:3d}  NLL {train:.3f} / {validation:.3f}  "
               f"{seconds:.0f} s", flush=True)  # fmt: skip
 
+    shifts = settings.get("shifts")
+    augment = None if shifts is None else ImageShifts(data.image_shape, **shifts)
     better = correlate(
         chain,
         data.train,
         data.validation,
         image_shape=data.image_shape,
-        augment=ImageShifts(data.image_shape, **settings["shifts"]),
+        augment=augment,
         random_state=seed + number,
         on_epoch=keep,
         **settings["correlators"],
