@@ -30,8 +30,9 @@ Nats a sample, lower is better.
   larger than the error.
 - Every choice was made on validation samples, and the test set was scored once, at the end. Where a
   set has no such samples, or a table holds anything else, it says so.
-- A train figure may be of the first 10,000 or 2,000 samples only, as its JSON says. Weights that are fitted
-  (mixture_weights) are fitted to the validation samples, whose figure is then a little too low.
+- A train figure may be of the first 10,000 or 2,000 samples only, as its JSON says. Weights that
+  are fitted (mixture_weights) are fitted to the validation samples, whose figure is then a little
+  too low.
 - Minutes are wall time on a machine that other runs shared, no benchmark.
 
 Settings and histories are in `docs/results`. `python examples/benchmarks/run.py ROW --seed SEED`

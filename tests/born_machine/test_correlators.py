@@ -292,3 +292,23 @@ def test_bad_input_is_refused_before_any_work(
 def test_a_mended_model_is_not_mended_again() -> None:
     with pytest.raises(ArgumentError, match="CorrelatedModel"):
         correlate(correlated(0, chain_of(0, (2, 2))), np.zeros((4, 2), dtype=int))
+
+
+def test_a_machine_gains_correlators_and_keeps_the_rest(tmp_path: Path) -> None:
+    X = bars_and_stripes(3, 3)
+    machine = BornMachine(max_bond=2, image_shape=(3, 3), random_state=0).fit(X)
+    better = machine.correlated(X.reshape(-1, 3, 3), validation=X, epochs=100, batch_size=14)
+    same = correlate(
+        machine.model_, X, X, image_shape=(3, 3), epochs=100, batch_size=14, random_state=0
+    )
+    assert better.score(X) > machine.score(X) + 0.1
+    np.testing.assert_array_equal(better.score_samples(X), same.log_likelihood(X))
+    assert isinstance(machine.model_, MPSModel)
+    better.save(tmp_path / "better.npz")
+    loaded = BornMachine.load(tmp_path / "better.npz")
+    np.testing.assert_array_equal(loaded.sample(5), better.sample(5))
+    np.testing.assert_array_equal(loaded.score_samples(X), better.score_samples(X))
+    with pytest.raises(ArgumentError, match="chain"):
+        loaded.entanglement()
+    with pytest.raises(ArgumentError, match="cannot train on"):
+        loaded.partial_fit(X)

@@ -10,6 +10,7 @@ from born_machine.baselines import chow_liu, independent
 from born_machine.checkpoint import Checkpoint, SweepRecord, load_checkpoint, save_checkpoint
 from born_machine.curves import hilbert, raster, snake
 from born_machine.data import Dataset, load_dataset
+from born_machine.models.correlated import CorrelatedModel
 from born_machine.models.mps import MPSModel
 from born_machine.observables import MostProbable
 from born_machine.recipes import recipe
@@ -24,6 +25,7 @@ __version__ = "0.1.0"  # the one place
 __all__ = [
     "BornMachine",
     "Checkpoint",
+    "CorrelatedModel",
     "Dataset",
     "MPSModel",
     "MostProbable",

@@ -120,8 +120,9 @@ class Answers:
         model = self._fitted()
         if not isinstance(model, MPSModel):
             raise ArgumentError(
-                "a mixture has no one chain; ask each: [c.entanglement() for c in "
-                "machine.model_.components]"
+                "a mixture has no one chain, and one mended by correlators is not all there is to "
+                "its model; ask each: [c.entanglement() for c in machine.model_.components], "
+                "machine.model_.chain.entanglement()"
             )
         return model
 
