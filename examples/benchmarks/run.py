@@ -31,9 +31,11 @@ from born_machine.fitting import chains_of
 from born_machine.likelihood import standard_error
 from born_machine.mixing import mixture_weights
 from born_machine.models.mixture import MixtureModel, log_mean
+from born_machine.models.mps import MPSModel, model_from_state
 from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
 from born_machine.plots import sample_sheet, save_figure
+from tnkit import MPS
 
 PARTS = ("train", "validation", "test")
 DRAWN = 50  # digits in a picture, beside as many of the test set
@@ -174,7 +176,7 @@ def built_row(
     """Build a model of those of other rows, which are run where they are not kept.
 
     "correlators": how their chains are mended by correlators, images shifted anew every epoch as
-    "shifts" says. "average_shifts" and "mixture_weights" as of a BornMachine, over all.
+    "shifts" says; "reversed": along the order from its end. "average_shifts" and "mixture_weights" as of a BornMachine, over all.
     """
     settings = row["settings"]
     if data.validation is None:
@@ -188,6 +190,8 @@ def built_row(
         for component in getattr(model, "components", (model,)):
             firsts.setdefault(id(component.state), component)
         chains += firsts.values()
+    if settings.get("reversed"):
+        chains = [backwards(chain) for chain in chains]
     began, before, history = time.perf_counter(), 0.0, []
     for number, chain in enumerate(chains):
         if "correlators" not in settings:
@@ -217,6 +221,12 @@ def built_row(
         equal = (1 / len(chains),) * len(chains)
         found["nll_unmoved"] = {k: told(-log_mean(logs[k][:: len(views)], equal)) for k in parts}
     return found, MixtureModel(tuple(moved), weights)
+
+
+def backwards(chain: MPSModel) -> MPSModel:
+    """Return the same distribution, its first site last."""
+    arrays = [array.transpose(2, 1, 0) for array in reversed(chain.state.arrays)]
+    return model_from_state(MPS.from_arrays(arrays), chain.order[::-1], chain.dims)
 
 
 def kept(path: Path, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -303,6 +303,7 @@ def test_a_machine_gains_correlators_and_keeps_the_rest(tmp_path: Path) -> None:
     )
     assert better.score(X) > machine.score(X) + 0.1
     np.testing.assert_array_equal(better.score_samples(X), same.log_likelihood(X))
+    assert np.exp(better.score_samples(everything((2,) * 9))).sum() == pytest.approx(1.0, abs=1e-9)
     assert isinstance(machine.model_, MPSModel)
     better.save(tmp_path / "better.npz")
     loaded = BornMachine.load(tmp_path / "better.npz")
