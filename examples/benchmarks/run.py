@@ -176,7 +176,8 @@ def built_row(
     """Build a model of those of other rows, which are run where they are not kept.
 
     "correlators": how their chains are mended by correlators, images shifted anew every epoch as
-    "shifts" says; "reversed": along the order from its end. "average_shifts" and "mixture_weights" as of a BornMachine, over all.
+    "shifts" says; "reversed": along the order from its end. "average_shifts" and "mixture_weights"
+    as of a BornMachine, over all.
     """
     settings = row["settings"]
     if data.validation is None:
@@ -209,7 +210,10 @@ def built_row(
         views = shifts_round_the_edge(*data.image_shape, settings["average_shifts"])
     moved = [replace(c, order=view[c.order]) for c in chains for view in views]
     parts = dict(zip(PARTS, (data.train[:FEW], data.validation, data.test), strict=True))
-    logs = {k: [c.log_likelihood(samples) for c in moved] for k, samples in parts.items()}
+    logs = scores_of_parts(row, seed) if "correlators" not in settings else None
+    if logs is None or len(logs["test"]) != len(moved):
+        logs = {k: [c.log_likelihood(samples) for c in moved] for k, samples in parts.items()}
+    np.savez(model_file(name, seed).with_suffix(".scores.npz"), **logs)
     weights = mixture_weights(settings.get("mixture_weights", "uniform"), logs["validation"])
     found: dict[str, Any] = {
         "nll": {k: told(-log_mean(logs[k], weights)) for k in parts},
@@ -221,6 +225,15 @@ def built_row(
         equal = (1 / len(chains),) * len(chains)
         found["nll_unmoved"] = {k: told(-log_mean(logs[k][:: len(views)], equal)) for k in parts}
     return found, MixtureModel(tuple(moved), weights)
+
+
+def scores_of_parts(row: dict[str, Any], seed: int) -> dict[str, list[Any]] | None:
+    """Return ln p of the components of a row's parts, where all of them keep theirs."""
+    paths = [model_file(*part).with_suffix(".scores.npz") for part in parts_of(row, seed)]
+    if not all(path.exists() for path in paths):
+        return None
+    kept = [np.load(path) for path in paths]
+    return {k: [logs for file in kept for logs in file[k]] for k in PARTS}
 
 
 def backwards(chain: MPSModel) -> MPSModel:

@@ -257,6 +257,41 @@ def test_the_same_seed_gives_the_same_and_another_another() -> None:
     assert (tables[0] != tables[2]).any()
 
 
+def test_plaquettes_follow_the_order_of_the_chain() -> None:
+    chain = chain_of(4, (2,) * 9)
+    mended = correlate(chain, bars_and_stripes(3, 3), image_shape=(1, 9), epochs=1, width=2)
+    for site in range(2, 9):
+        feature, members = chain.order[site], mended.correlators.places[0][site]
+        far = sorted(abs(feature - chain.order[earlier]) for earlier in range(site))
+        assert [abs(feature - chain.order[m]) for m in members] == far[:2]
+
+
+def test_the_hook_sees_and_returns_features() -> None:
+    chain, X = chain_of(4, (2,) * 9), bars_and_stripes(3, 3)
+    seen: list[Any] = []
+
+    def hook(samples: Any, rng: np.random.Generator) -> Any:
+        seen.append(samples)
+        return samples
+
+    runs = [
+        correlate(chain, X, epochs=2, batch_size=5, augment=augment, random_state=0)
+        for augment in (None, hook)
+    ]
+    assert len(seen) == 2
+    np.testing.assert_array_equal(seen[0], X)
+    np.testing.assert_array_equal(*(run.log_likelihood(X) for run in runs))
+
+
+def test_the_penalty_holds_the_entries_down() -> None:
+    chain, X = chain_of(4, (2,) * 9), bars_and_stripes(3, 3)
+    sizes = []
+    for penalty in (0.0, 3.0, 300.0):
+        mended = correlate(chain, X, epochs=100, batch_size=14, penalty=penalty, random_state=0)
+        sizes.append(sum((table**2).sum() for table in mended.correlators.tables))
+    assert sizes[0] > 2 * sizes[1] > 4 * sizes[2]
+
+
 def test_a_compressed_model_keeps_its_correlators() -> None:
     model = correlated(2, chain_of(2, (2,) * 6))
     small = model.compressed(Truncation(max_bond=1))
@@ -279,6 +314,7 @@ def test_a_compressed_model_keeps_its_correlators() -> None:
         ({"samples": np.full((3, 9), -1)}, ArgumentError, "-1"),
         ({"validation": np.zeros((3, 8), dtype=int)}, SizeError, "8"),
         ({"device": "tpu"}, ArgumentError, "device must be"),
+        ({"augment": lambda samples, rng: samples[:, :5]}, SizeError, "5"),
     ],
 )
 def test_bad_input_is_refused_before_any_work(

@@ -207,7 +207,9 @@ def _fitted(
     for epoch in range(1, how.epochs + 1):
         drawn = along
         if how.augment is not None:
-            drawn = np.asarray(how.augment(samples, rng))[:, chain.order]
+            drawn = read_samples(
+                how.augment(samples, rng), "raise", features=chain.features, dims=chain.dims
+            )[:, chain.order]
         total = 0.0
         for rows in np.array_split(rng.permutation(len(drawn)), batches):
             logs = log_conditionals(arrays, now(), place(drawn[rows]))
