@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from born_machine import BornMachine, MPSModel, bars_and_stripes, correlate
+from born_machine.cli import main
 from born_machine.correlators import no_correlators, plaquette_places
+from born_machine.mending import without_correlators
 from born_machine.models.correlated import CorrelatedModel
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.mps import model_from_state
@@ -349,3 +351,41 @@ def test_a_machine_gains_correlators_and_keeps_the_rest(tmp_path: Path) -> None:
         loaded.entanglement()
     with pytest.raises(ArgumentError, match="cannot train on"):
         loaded.partial_fit(X)
+
+
+def test_without_correlators_is_what_was_mended() -> None:
+    X = bars_and_stripes(3, 3)
+    parameters: dict[str, Any] = {"max_bond": 2, "image_shape": (3, 3), "random_state": 0}
+    for more in ({}, {"n_machines": 2, "average_shifts": 1}):
+        machine = BornMachine(**parameters, **more).fit(X)
+        mended = machine.correlated(X, epochs=1)
+        back = without_correlators(mended.model_).log_likelihood(X)
+        np.testing.assert_array_equal(back, machine.score_samples(X))
+        assert (mended.score_samples(X) != back).all()
+        assert without_correlators(machine.model_) is machine.model_
+
+
+def test_the_command_line_mends_scores_samples_and_inspects(tmp_path: Path, capsys: Any) -> None:
+    run, mended = str(tmp_path / "run"), str(tmp_path / "mended.npz")
+    train = ["train", "bars-and-stripes", "--max-bond", "2", "--sweeps", "2", "--quiet"]
+    assert main([*train, "--out", run]) == 0
+    mend = ["mend", run, "bars-and-stripes", "--out", mended, "--epochs", "20"]
+    assert main([*mend, "--validation-rows", "0:20", "--batch-size", "10"]) == 0
+    told = capsys.readouterr()
+    assert len(told.err.splitlines()) == 20
+    assert "NLL validation" in told.out
+    before, after = BornMachine.load(f"{run}/model.npz"), BornMachine.load(mended)
+    X = bars_and_stripes()
+    assert after.score(X[:20]) > before.score(X[:20]) + 0.1
+    assert main(["score", mended, "bars-and-stripes"]) == 0
+    assert f"NLL {-after.score(X):.4f}" in capsys.readouterr().out
+    assert main(["sample", mended, "-n", "3", "--out", str(tmp_path / "s.npz")]) == 0
+    assert main(["inspect", mended]) == 0
+    assert "before correlators" in capsys.readouterr().out
+    assert main([*mend, "--width", "0"]) == 2
+    assert capsys.readouterr().err.startswith("born-machine: width must be")
+    complete = ["complete", mended, "bars-and-stripes", "--out", str(tmp_path / "c.npz")]
+    assert main(complete) == 0  # the upper half comes first, row by row
+    assert main([*complete, "--erase", "top"]) == 2
+    assert "not the first of the site order" in capsys.readouterr().err
+    assert main([*mend[:4], str(tmp_path / "x.png")]) == 2

@@ -1,4 +1,4 @@
-"""The command line: born-machine train | resume | score | sample | complete | inspect | compare."""
+"""The command line: train | resume | mend | score | sample | complete | inspect | compare."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from born_machine.fitting import chains_of
 from born_machine.inputs import what_was_chosen
 from born_machine.launch import LOST, launch, launched, processes_to_start
 from born_machine.likelihood import standard_error
-from born_machine.options import PARAMETERS, parse
+from born_machine.mending import without_correlators
+from born_machine.options import MENDING, PARAMETERS, parse
 from born_machine.progress import Progress
 from born_machine.ranks import RankLostError, Ranks, joined
 from born_machine.report import half_mask, model_facts, plain, read_results
@@ -214,10 +215,45 @@ def _complete(options: argparse.Namespace) -> int:
     return 0
 
 
+def _mend(options: argparse.Namespace) -> int:
+    machine, dataset = _model_and_data(options)
+    _check_out(options.out)
+    if options.out.suffix != ".npz":
+        raise ArgumentError(f"--out must end in .npz, got {options.out}")
+    validation = None
+    if options.validation is not None or options.validation_rows:
+        held_out = argparse.Namespace(**vars(options))
+        held_out.data = options.validation or options.data
+        held_out.key = options.key if options.validation is None else None
+        held_out.rows = options.validation_rows
+        validation = _model_and_data(held_out)[1].samples
+
+    def tell(number: int, epoch: int, train: float, held: float | None) -> None:
+        if not options.quiet:
+            after = "" if held is None else f", validation {held:.3f}"
+            line = f"machine {number + 1}  epoch {epoch:>3}  NLL train {train:.3f}{after} nats"
+            print(line, file=sys.stderr)
+
+    how = {name: getattr(options, name) for name in MENDING}
+    better = machine.correlated(
+        dataset.samples, validation=validation, random_state=options.seed, on_epoch=tell, **how
+    )
+    better.save(options.out)
+    samples = dataset.samples if validation is None else validation
+    before, after = -machine.score(samples), -better.score(samples)
+    part = "train" if validation is None else "validation"
+    facts = {"part": part, "nll_before": plain(before), "nll": plain(after)}
+    facts |= {"samples": len(samples), "out": str(options.out)}
+    text = f"NLL {part} {after:.4f} nats per sample, before {before:.4f}; written to {options.out}"
+    _tell(options, facts, text)
+    return 0
+
+
 def _inspect(options: argparse.Namespace) -> int:
     machine = _loaded(options.run)
     _check_picture(options.out)
-    chains = chains_of(machine.model_)
+    plain_model = without_correlators(machine.model_)
+    chains = chains_of(plain_model)
     entropy, error = machine.entropy(random_state=0)
     kept = machine.history_[machine.best_sweep_]
     facts = model_facts(machine) | {
@@ -251,9 +287,10 @@ def _inspect(options: argparse.Namespace) -> int:
                 f"entanglement    {entanglement.max():.3f} nats at bond {strongest}",
             ]
     held_out = f", validation {kept.nll_validation:.3f}" if kept.nll_validation is not None else ""
+    then = "" if plain_model is machine.model_ else ", before correlators"
     lines += [
         f"entropy of p    {entropy:.3f} +- {error:.3f} nats, from 1,000 draws",
-        f"NLL             train {kept.nll_train:.3f}{held_out} nats, sweep {kept.sweep}",
+        f"NLL             train {kept.nll_train:.3f}{held_out} nats, sweep {kept.sweep}{then}",
     ]
     if options.out is not None:
         from born_machine.plots import chain_profile, save_figure
@@ -360,6 +397,7 @@ def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "resume": _resume,
+    "mend": _mend,
     "score": _score,
     "sample": _sample,
     "complete": _complete,

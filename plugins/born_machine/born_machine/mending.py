@@ -27,7 +27,7 @@ from born_machine.pairs import partial_information
 from born_machine.train import Augment
 from tnkit import ArgumentError, checked
 
-__all__ = ["OnEpoch", "correlate"]
+__all__ = ["OnEpoch", "correlate", "without_correlators"]
 
 OnEpoch: TypeAlias = Callable[[int, int, float, float | None], None]
 """Called with machine, epoch, training and validation NLL (nats a sample)."""
@@ -144,6 +144,18 @@ def correlate(
     parts = [part for part in model.components if isinstance(part, MPSModel)]
     components = [replace(mended[id(part.state)], order=part.order) for part in parts]
     return replace(model, components=tuple(components))
+
+
+def without_correlators(model: Model) -> Model:
+    """Return a model with its chains as they were before `correlate`; itself where none was."""
+    if isinstance(model, CorrelatedModel):
+        return model.chain
+    if not isinstance(model, MixtureModel):
+        return model
+    parts = tuple(map(without_correlators, model.components))
+    if all(new is old for new, old in zip(parts, model.components, strict=True)):
+        return model
+    return replace(model, components=parts)
 
 
 def _silent(machine: int, epoch: int, train: float, validation: float | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from born_machine import BornMachine
+from born_machine import BornMachine, correlate
 from born_machine.config import read_settings
 from born_machine.data import AS_THEY_ARE, BUILT_IN, MISSING
 from born_machine.estimator import AUGMENT
@@ -127,6 +127,28 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(complete)
     complete.set_defaults(command="complete")
 
+    mend = commands.add_parser(
+        "mend",
+        help="lower a model's NLL by correlators",
+        description="Fit correlators to DATA, usually what the model was trained on, and write the "
+        "mended model. It scores and samples as exactly; it completes only what comes after the "
+        "first sites of its order.",
+    )
+    _add_run(mend)
+    _add_data(mend, what="fit to")
+    mend.add_argument("--validation", metavar="DATA", help="samples to choose the epoch by")
+    mend.add_argument(
+        "--validation-rows", default="", metavar="A:B", help="rows of them, or of DATA"
+    )
+    mend.add_argument("--out", type=Path, required=True, metavar="FILE", help="model file (.npz)")
+    for name, (parameter, text) in MENDING.items():
+        flag, kind = "--" + name.replace("_", "-"), type(parameter)
+        mend.add_argument(flag, type=kind, default=parameter, help=f"{text} ({parameter})")
+    mend.add_argument("--seed", type=int, default=0, metavar="SEED", help="of the batches (0)")
+    _add_quiet(mend)
+    _add_json(mend)
+    mend.set_defaults(command="mend")
+
     look = commands.add_parser("inspect", help="tell the bonds and entropies of a model")
     _add_run(look)
     look.add_argument("--out", type=Path, metavar="FILE", help="draw them (.png)")
@@ -188,6 +210,20 @@ PARAMETERS = {
     name: parameter.default for name, parameter in inspect.signature(BornMachine).parameters.items()
 }
 """BornMachine's parameters and their defaults."""
+
+
+_TOLD = {
+    "epochs": "passes over the samples",
+    "plaquettes": "sets of close sites that get a table, beside all pairs",
+    "width": "sites of each",
+    "penalty": "of the entries squared, on the log-likelihood of all samples",
+    "batch_size": "samples a step",
+}
+MENDING = {
+    name: (inspect.signature(correlate).parameters[name].default, text)
+    for name, text in _TOLD.items()
+}
+"""Numbers that `correlate` takes: their defaults, and what they are."""
 
 
 def _add_parameters(parser: argparse.ArgumentParser) -> None:
