@@ -20,7 +20,7 @@ from born_machine.models.correlated import CorrelatedModel
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.mps import model_from_state
 from born_machine.models.storage import load_model, save_model
-from tnkit import MPS, ArgumentError, SizeError, Truncation
+from tnkit import MPS, ArgumentError, MemoryLimitError, SizeError, Truncation
 
 
 def chain_of(seed: int, dims: tuple[int, ...], dtype: str = "float64") -> MPSModel:
@@ -325,6 +325,15 @@ def test_bad_input_is_refused_before_any_work(
     call = {"model": chain_of(0, (2,) * 9), "samples": bars_and_stripes(3, 3), **change}
     with pytest.raises(error, match=told):
         correlate(call.pop("model"), call.pop("samples"), call.pop("validation", None), **call)
+
+
+def test_tables_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("born_machine.mending.device_memory", lambda device: 10_000)
+    with pytest.raises(MemoryLimitError, match="9 features with up to 2 values have 9"):
+        correlate(chain_of(0, (2,) * 9), bars_and_stripes(3, 3))
+    constant = model_from_state(MPS.from_arrays([np.ones((1, 1, 1))] * 3), range(3), (1, 1, 1))
+    with pytest.raises(ArgumentError, match="nothing to mend"):
+        correlate(constant, np.zeros((2, 3), dtype=int))
 
 
 def test_a_mended_model_is_not_mended_again() -> None:

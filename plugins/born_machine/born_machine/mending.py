@@ -17,6 +17,7 @@ from born_machine.correlators import (
     no_correlators,
     plaquette_places,
 )
+from born_machine.devices import device_memory
 from born_machine.fitting import chains_of
 from born_machine.inputs import generator, image_shape_of, read_samples, resolve_device
 from born_machine.models.correlated import CorrelatedModel
@@ -25,7 +26,7 @@ from born_machine.models.mps import MPSModel
 from born_machine.models.protocol import Model
 from born_machine.pairs import partial_information
 from born_machine.train import Augment
-from tnkit import ArgumentError, checked
+from tnkit import ArgumentError, MemoryLimitError, checked
 
 __all__ = ["OnEpoch", "correlate", "without_correlators"]
 
@@ -33,6 +34,7 @@ OnEpoch: TypeAlias = Callable[[int, int, float, float | None], None]
 """Called with machine, epoch, training and validation NLL (nats a sample)."""
 
 _LARGEST_TABLE = 2**12  # entries of a plaquette at a site
+_COPIES = 8  # of all entries, alive at once: gradient, Adam's two, the best, and what is on the way
 _RATE, _TABLE_RATE = 1.5e-3, 1e-2  # of Adam: entries of plaquettes are seldom read
 
 
@@ -91,8 +93,9 @@ def correlate(
         way) and validation NLL.
 
     Raises `ArgumentError` for a model of other things than chains, for no epochs, plaquettes too
-    wide (a table above 4,096 entries a site) and gaps; `SizeError` for other features. Cost: an
-    epoch takes O(samples sites (bond^2 + sites)) for two values.
+    wide (a table above 4,096 entries a site) and gaps; `SizeError` for other features;
+    `MemoryLimitError` for tables that the device has no room for. Cost: an epoch takes O(samples
+    sites (bond^2 + sites)) for two values.
 
     Examples
     --------
@@ -126,7 +129,17 @@ def correlate(
             f"a plaquette of {width} features with up to {max(model.dims)} values has {entries:,} "
             f"entries a site, at most {_LARGEST_TABLE:,} are allowed; lower width"
         )
+    most, sites = max(model.dims), model.features
+    if most < 2:
+        raise ArgumentError("every feature takes one value: there is nothing to mend")
     name, _ = resolve_device(device)
+    held = (sites * (most - 1)) ** 2 + plaquettes * sites * entries * (most - 1)
+    size, there = _COPIES * 4 * held, device_memory(name)
+    if size > there:
+        raise MemoryLimitError(
+            f"correlators of {sites:,} features with up to {most} values have {held:.2g} entries "
+            f"and need {size:.2g} bytes, {name} has {there:.2g}; merge values into fewer levels"
+        )
     how = _How(epochs, batch_size, penalty, augment, name)
     closeness = _closeness(data, shape) if plaquettes else None
     mended: dict[int, CorrelatedModel] = {}

@@ -26,8 +26,8 @@ class Model(Protocol):
 
     A new kind of model is one file in this folder with a class of these members, and one row in
     `born_machine.models.storage`; scoring, sampling, completion, saving and the estimator's
-    questions then work for it. samples: (sample, feature) integers, checked by the caller; known:
-    boolean of that shape, True = given.
+    questions then work for it; what is out of its reach raises `ArgumentError`. samples: (sample,
+    feature) integers, checked by the caller; known: boolean of that shape, True = given.
     """
 
     @property
