@@ -40,6 +40,8 @@ from tnkit import MPS
 PARTS = ("train", "validation", "test")
 DRAWN = 50  # digits in a picture, beside as many of the test set
 MOST = 10_000  # training samples that are scored at the end, the first of them
+BUILT = ("of", "reversed", "correlators", "shifts", "average_shifts", "mixture_weights")
+"""Settings of a row built of others: how machines are trained says nothing of it."""
 FEW = 2_000  # the same of a model built of others
 
 
@@ -52,6 +54,8 @@ def read_rows() -> dict[str, dict[str, Any]]:
         base = recipe(about["recipe"]) if "recipe" in about else {}
         for name, row in about["rows"].items():
             settings = base | about.get("settings", {}) | row.get("settings", {})
+            if "of" in settings:
+                settings = {k: v for k, v in settings.items() if k in BUILT}
             rows[name] = {"table": table, "data": row["data"], "settings": settings}
     return rows
 
