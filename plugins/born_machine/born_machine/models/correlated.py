@@ -28,7 +28,8 @@ class CorrelatedModel:
     state, order, dims: as of `MPSModel`; correlators: of the sites, see `born_machine.correlators`.
     What is known must be the first sites of the order, or nothing, or all: anything else is summed
     over no longer, and questions that need it raise `ArgumentError`. The chain alone,
-    `model.chain`, answers them all.
+    `model.chain`, answers them all. What is impossible under the chain is only unlikely here: its
+    conditionals are taken at 1e-12 at least. Made by `born_machine.correlate`.
     """
 
     state: MPS
