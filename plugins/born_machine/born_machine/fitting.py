@@ -243,7 +243,8 @@ def chains_of(model: Model) -> tuple[MPSModel, ...]:
     parts = model.components if isinstance(model, MixtureModel) else (model,)
     chains = tuple(part for part in parts if isinstance(part, MPSModel))
     if len(chains) < len(parts):
-        raise ArgumentError(f"cannot train on from a {type(model).__name__} of other models")
+        names = sorted({type(part).__name__ for part in parts} - {"MPSModel"})
+        raise ArgumentError(f"cannot train on from a model of {', '.join(names)}, only from chains")
     firsts: dict[int, MPSModel] = {}
     for chain in chains:
         firsts.setdefault(id(chain.state), chain)

@@ -107,6 +107,8 @@ def correlate(
     >>> bool(mended.log_likelihood(X).mean() > machine.score(X) + 0.1)
     True
     """
+    if without_correlators(model) is not model:
+        raise ArgumentError("the model has correlators already; give without_correlators(model)")
     chains = chains_of(model)
     data = read_samples(samples, "raise", features=model.features, dims=model.dims)
     held_out = None
