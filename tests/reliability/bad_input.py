@@ -449,6 +449,7 @@ def good_calls() -> dict[str, Call]:
         "BornMachine": Call(fitted, (), parameters, annotated=BornMachine.__init__),
         "BornMachine.complete": call(machine.complete, samples, known, 0),
         "BornMachine.compressed": call(machine.compressed, cut),
+        "BornMachine.correlated": call(machine.correlated, samples, validation=samples, epochs=1),
         "BornMachine.entropy": call(machine.entropy, 10, 0),
         "BornMachine.fit": call(machine.fit, samples, None),
         "BornMachine.load": call(BornMachine.load, "model.npz"),
@@ -858,6 +859,7 @@ def flags() -> list[tuple[str, list[str], str]]:
         "complete": ["run", "digits", "--rows", "0:2", "--out", "new.npz"],
         "inspect": ["run"],
         "compare": ["run"],
+        "mend": ["run", "digits", "--rows", "0:20", "--out", "new.npz", "--epochs", "1"],
     }
     found = []
     for command, parser in commands.items():
