@@ -20,7 +20,7 @@ from born_machine.models.correlated import CorrelatedModel
 from born_machine.models.mixture import MixtureModel
 from born_machine.models.mps import model_from_state
 from born_machine.models.storage import load_model, save_model
-from tnkit import MPS, ArgumentError, MemoryLimitError, SizeError, Truncation
+from tnkit import MPS, ArgumentError, FormatError, MemoryLimitError, SizeError, Truncation
 
 
 def chain_of(seed: int, dims: tuple[int, ...], dtype: str = "float64") -> MPSModel:
@@ -118,7 +118,7 @@ def test_no_correlators_leave_the_chain_as_it_is(seed: int, dims: list[int], dty
     np.testing.assert_allclose(model.log_likelihood(rows), chain.log_likelihood(rows), atol=1e-7)
 
 
-def test_torch_gives_the_same(tmp_path: Path) -> None:
+def test_torch_gives_the_same() -> None:
     torch = pytest.importorskip("torch")
     model = correlated(3, chain_of(3, (2, 3, 2, 2)))
     rows = everything(model.dims).astype(np.uint8)
@@ -245,6 +245,23 @@ def test_a_mixture_over_shifts_is_mended_chain_by_chain_and_saved(tmp_path: Path
     rng = [np.random.default_rng(0) for _ in range(2)]
     np.testing.assert_array_equal(loaded.sample(20, rng[0]), mended.sample(20, rng[1]))
     assert loaded.parameters == mended.parameters
+
+
+@pytest.mark.parametrize("spoilt", ["later pair", "later place", "short bias", "nan table"])
+def test_a_file_of_wrong_correlators_is_refused(tmp_path: Path, spoilt: str) -> None:
+    model = correlated(0, chain_of(0, (2, 2, 2)))
+    parts = model.correlators
+    if spoilt == "later pair":
+        parts = replace(parts, pairs=parts.pairs.T)
+    elif spoilt == "later place":
+        parts = replace(parts, places=(np.full((3, 2), 2), parts.places[1]))
+    elif spoilt == "short bias":
+        parts = replace(parts, bias=parts.bias[:2])
+    else:
+        parts = replace(parts, tables=(parts.tables[0], np.nan * parts.tables[1]))
+    save_model(tmp_path / "model.npz", replace(model, correlators=parts), {})
+    with pytest.raises(FormatError, match="not a Born machine"):
+        load_model(tmp_path / "model.npz")
 
 
 def test_the_same_seed_gives_the_same_and_another_another() -> None:

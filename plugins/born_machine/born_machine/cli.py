@@ -217,9 +217,9 @@ def _complete(options: argparse.Namespace) -> int:
 
 def _mend(options: argparse.Namespace) -> int:
     machine, dataset = _model_and_data(options)
-    _check_out(options.out)
     if options.out.suffix != ".npz":
         raise ArgumentError(f"--out must end in .npz, got {options.out}")
+    _check_out(options.out)
     validation = None
     if options.validation is not None or options.validation_rows:
         held_out = argparse.Namespace(**vars(options))

@@ -141,9 +141,9 @@ def _parser() -> argparse.ArgumentParser:
         "--validation-rows", default="", metavar="A:B", help="rows of them, or of DATA"
     )
     mend.add_argument("--out", type=Path, required=True, metavar="FILE", help="model file (.npz)")
-    for name, (parameter, text) in MENDING.items():
-        flag, kind = "--" + name.replace("_", "-"), type(parameter)
-        mend.add_argument(flag, type=kind, default=parameter, help=f"{text} ({parameter})")
+    for name, (default, text) in MENDING.items():
+        flag = "--" + name.replace("_", "-")
+        mend.add_argument(flag, type=type(default), default=default, help=f"{text} ({default})")
     mend.add_argument("--seed", type=int, default=0, metavar="SEED", help="of the batches (0)")
     _add_quiet(mend)
     _add_json(mend)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -136,20 +136,22 @@ class CorrelatedModel:
     ) -> CorrelatedModel:
         """Take what `parts` gave out of `about` and return the model; raise ValueError or so."""
         numbers = range(about.pop("plaquettes"))
-        own = [arrays[name] for name in ("scale", "bias", "pairs")]
         places = tuple(arrays[f"places_{number}"] for number in numbers)
         tables = tuple(arrays[f"table_{number}"] for number in numbers)
         sites = {name: array for name, array in arrays.items() if name.startswith("site_")}
         chain = MPSModel.from_parts(about, sites)
         like = no_correlators(chain.state.site_dims, places)
-        found = replace(like, scale=own[0], bias=own[1], pairs=own[2], tables=tables)
-        for field in fields(Correlators):
-            was, now = getattr(like, field.name), getattr(found, field.name)
-            if np.shape(was) != np.shape(now) and field.name not in ("places", "tables"):
-                raise SizeError(f"{field.name} has shape {np.shape(now)}, not {np.shape(was)}")
-        for was, now in zip(like.tables, tables, strict=True):
-            if was.shape != now.shape:
-                raise SizeError(f"a plaquette's table has shape {now.shape}, not {was.shape}")
+        scale, bias, pairs = (arrays[name] for name in ("scale", "bias", "pairs"))
+        found = replace(like, scale=scale, bias=bias, pairs=pairs, tables=tables)
+        wanted = (like.scale, like.bias, like.pairs, *like.tables)
+        for was, now in zip(wanted, (scale, bias, pairs, *tables), strict=True):
+            if was.shape != now.shape or not np.isfinite(now).all():
+                raise SizeError(f"expected finite correlators {was.shape}, got {now.shape}")
+        site, free = np.arange(chain.features), like.bias.shape[1]
+        later = [(where >= site[:, None]) & (where != len(site)) | (where < 0) for where in places]
+        owner = np.repeat(site, free)
+        if any(map(np.any, later)) or pairs[owner[:, None] <= owner].any():
+            raise ArgumentError("a correlator reads a site that does not come before its own")
         return cls(chain.state, chain.order, chain.dims, found)
 
     def _log_conditionals(
