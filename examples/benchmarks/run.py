@@ -197,7 +197,7 @@ def built_row(
         chains += firsts.values()
     if settings.get("reversed"):
         chains = [backwards(chain) for chain in chains]
-    began, before, history = time.perf_counter(), 0.0, []
+    seconds, history = 0.0, []
     for number, chain in enumerate(chains):
         if "correlators" not in settings:
             continue
@@ -207,7 +207,7 @@ def built_row(
         else:
             chains[number], about = mended(chain, settings, data, seed, number)
             save_model(path, chains[number], about | {"settings": settings})
-        before += about["seconds"]
+        seconds += about["seconds"]
         history += about["history"]
     views: Sequence[Any] = [np.arange(chains[0].features)]
     if "average_shifts" in settings:
@@ -222,7 +222,7 @@ def built_row(
     found: dict[str, Any] = {
         "nll": {k: told(-log_mean(logs[k], weights)) for k in parts},
         "weights": list(weights),
-        "seconds": round(before or time.perf_counter() - began, 1),
+        "seconds": round(seconds, 1),
         "history": history,
     }
     if len(views) > 1:  # the same machines with images where they are
