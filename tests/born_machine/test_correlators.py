@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from born_machine import BornMachine, MPSModel, bars_and_stripes, correlate
 from born_machine.cli import main
-from born_machine.correlators import no_correlators, plaquette_places
+from born_machine.correlators import near_plaquettes, no_correlators, shared_plaquettes
 from born_machine.mending import without_correlators
 from born_machine.models.correlated import CorrelatedModel
 from born_machine.models.mixture import MixtureModel
@@ -41,8 +41,9 @@ def correlated(seed: int, chain: MPSModel, plaquettes: int = 2) -> CorrelatedMod
     """Return the chain with random correlators."""
     rng = np.random.default_rng(seed)
     closeness = rng.random((chain.features,) * 2)
-    places = plaquette_places(closeness, plaquettes, 2)
-    blank = no_correlators(chain.state.site_dims, places)
+    over = near_plaquettes(closeness, max(chain.dims), plaquettes, 2)
+    over += shared_plaquettes(chain.order, (1, chain.features), max(chain.dims), 1, 2)
+    blank = no_correlators(chain.state.site_dims, over)
     free = blank.bias.shape[1]
     earlier = np.kron(np.tri(chain.features, k=-1), np.ones((free, free)))
     made = replace(
@@ -50,7 +51,7 @@ def correlated(seed: int, chain: MPSModel, plaquettes: int = 2) -> CorrelatedMod
         scale=rng.uniform(0.2, 1.5, blank.scale.shape),
         bias=rng.normal(size=blank.bias.shape),
         pairs=rng.normal(size=blank.pairs.shape) * earlier,
-        tables=tuple(rng.normal(size=table.shape) for table in blank.tables),
+        plaquettes=tuple(replace(p, table=rng.normal(size=p.table.shape)) for p in over),
     )
     return CorrelatedModel(chain.state, chain.order, chain.dims, made)
 
@@ -82,16 +83,18 @@ def by_hand(model: CorrelatedModel, sample: Any) -> float:
             tried = whole.copy()
             tried[0, feature] = value
             log = parts.scale[site] * (chain.log_marginal(tried, known)[0] - before)
+            for plaquette in parts.plaquettes:
+                members = [values[j] if j < chain.features else 0 for j in plaquette.places[site]]
+                entry = np.ravel_multi_index(members[::-1], (most,) * len(members))
+                scale, *more = [0.0, *plaquette.table[plaquette.starts[site] + entry]][-most:]
+                log += scale * (chain.log_marginal(tried, known)[0] - before)
+                log += [0.0, *more][value]
             if value:
                 log += parts.bias[site, value - 1]
                 for earlier in range(site):
                     if values[earlier]:
                         row = site * free + value - 1
                         log += parts.pairs[row, earlier * free + values[earlier] - 1]
-                for places, table in zip(parts.places, parts.tables, strict=True):
-                    members = [values[j] if j < chain.features else 0 for j in places[site]]
-                    entry = np.ravel_multi_index(members[::-1], (most,) * len(members))
-                    log += table[site * most ** len(members) + entry, value - 1]
             logs.append(log)
         total += logs[values[site]] - np.logaddexp.reduce(logs)
     return total
@@ -175,7 +178,7 @@ def test_plaquettes_hold_the_closest_earlier_sites(
     seed: int, sites: int, plaquettes: int, width: int
 ) -> None:
     closeness = np.random.default_rng(seed).random((sites, sites))
-    places = plaquette_places(closeness, plaquettes, width)
+    places = [p.places for p in near_plaquettes(closeness, 2, plaquettes, width)]
     assert [p.shape for p in places] == [(sites, width)] * plaquettes
     for site in range(sites):
         by_closeness = sorted(range(site), key=lambda j: -closeness[site, j])
@@ -187,6 +190,39 @@ def test_plaquettes_hold_the_closest_earlier_sites(
     covered = width + (plaquettes - 1) * (width - min(2, width - 1))
     closest = sorted(range(sites - 1), key=lambda j: -closeness[-1, j])[:covered]
     assert set(told) == set(closest)
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 5), st.integers(2, 3), st.integers(1, 6))
+@settings(max_examples=50, deadline=None)
+def test_sites_that_see_the_same_part_of_a_window_share_entries(
+    seed: int, height: int, width: int, most: int, members: int
+) -> None:
+    order = np.random.default_rng(seed).permutation(height * width)
+    rows = range(1 - height, height), range(1 - width, width)
+    reach = sorted(itertools.product(*rows), key=lambda step: step[0] ** 2 + step[1] ** 2)[1:]
+    found = shared_plaquettes(order, (height, width), most, 2, members)
+    assert len(found) == (len(reach) >= members) + (len(reach) >= 2 * members - min(4, members - 1))
+    windows = [range(members), [*range(min(4, members - 1)), *range(members, len(reach))]]
+    site_of = {pixel: site for site, pixel in enumerate(order)}
+    for plaquette, ranks in zip(found, windows, strict=False):
+        starts: dict[Any, int] = {}
+        for site, pixel in enumerate(order):
+            part: dict[Any, int] = {}  # steps of the window that are seen, and the sites there
+            for step in [reach[rank] for rank in list(ranks)[:members]]:
+                y, x = pixel // width + step[0], pixel % width + step[1]
+                inside = 0 <= y < height and 0 <= x < width
+                there = site_of[y * width + x] if inside else len(order)
+                if not inside or there < site:
+                    part[step] = there
+            missing = [len(order)] * (members - len(part))
+            assert list(plaquette.places[site]) == [*part.values(), *missing]
+            assert starts.setdefault(tuple(part), plaquette.starts[site]) == plaquette.starts[site]
+        sizes = {start: most ** len(part) for part, start in starts.items()}
+        assert len(sizes) == len(starts)  # other parts, other entries, none between them
+        assert np.cumsum([0, *(sizes[start] for start in sorted(sizes))])[:-1].tolist() == sorted(
+            sizes
+        )
+        assert plaquette.table.shape == (sum(sizes.values()), most)
 
 
 def parity_of_three(number: int, seed: int) -> Any:
@@ -203,12 +239,28 @@ def test_plaquettes_learn_what_pairs_and_the_chain_cannot() -> None:
     for plaquettes in (0, 1):
         mended = correlate(
             machine.model_, train, image_shape=(1, 9), plaquettes=plaquettes, width=2, epochs=50,
-            batch_size=50, penalty=0.1, random_state=0,
+            shared=0, batch_size=50, penalty=0.1, random_state=0,
         )  # fmt: skip
         nll[plaquettes] = -mended.log_likelihood(test).mean()
     exact = 6 * np.log(2)
     assert nll[0] > 8.9 * np.log(2)  # two features of each three say nothing of one another
     assert nll[1] == pytest.approx(exact, abs=0.2)
+
+
+def test_shared_windows_learn_a_rule_that_holds_everywhere_from_few_samples() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (320, 4, 6))
+    for y, x in itertools.product(range(1, 4), range(1, 6)):  # the parity of the three before it
+        bits[:, y, x] = bits[:, y - 1, x] ^ bits[:, y, x - 1] ^ bits[:, y - 1, x - 1]
+    train, test = bits[:40], bits[40:].reshape(280, 24)
+    chain = model_from_state(MPS.from_arrays([np.ones((1, 2, 1))] * 24), range(24), (2,) * 24)
+    nll = {}
+    for shared in (0, 1):
+        mended = correlate(
+            chain, train, plaquettes=1, width=4, shared=shared, shared_width=8, epochs=200,
+            batch_size=20, penalty=0.1, random_state=0,
+        )  # fmt: skip
+        nll[shared] = -mended.log_likelihood(test).mean() / np.log(2)
+    assert 9 < nll[1] < nll[0] - 2.5 < 24 - 2.5  # bits; nine of 24 are free
 
 
 def test_validation_keeps_the_best_epoch_the_chain_among_them() -> None:
@@ -247,18 +299,30 @@ def test_a_mixture_over_shifts_is_mended_chain_by_chain_and_saved(tmp_path: Path
     assert loaded.parameters == mended.parameters
 
 
-@pytest.mark.parametrize("spoilt", ["later pair", "later place", "short bias", "nan table"])
+@pytest.mark.parametrize(
+    "spoilt",
+    ["later pair", "short bias", "later place", "places of other sites", "a place between sites",
+     "nan table", "wide table", "short table", "early start"],
+)  # fmt: skip
 def test_a_file_of_wrong_correlators_is_refused(tmp_path: Path, spoilt: str) -> None:
     model = correlated(0, chain_of(0, (2, 2, 2)))
     parts = model.correlators
+    first, *others = parts.plaquettes
     if spoilt == "later pair":
         parts = replace(parts, pairs=parts.pairs.T)
-    elif spoilt == "later place":
-        parts = replace(parts, places=(np.full((3, 2), 2), parts.places[1]))
     elif spoilt == "short bias":
         parts = replace(parts, bias=parts.bias[:2])
     else:
-        parts = replace(parts, tables=(parts.tables[0], np.nan * parts.tables[1]))
+        first = {
+            "later place": replace(first, places=np.full((3, 2), 2)),
+            "places of other sites": replace(first, places=first.places[:2]),
+            "a place between sites": replace(first, places=first.places + 0.0),
+            "nan table": replace(first, table=np.nan * first.table),
+            "wide table": replace(first, table=np.hstack([first.table] * 3)),
+            "short table": replace(first, table=first.table[:-1]),
+            "early start": replace(first, starts=first.starts - 1),
+        }[spoilt]
+        parts = replace(parts, plaquettes=(first, *others))
     save_model(tmp_path / "model.npz", replace(model, correlators=parts), {})
     with pytest.raises(FormatError, match="not a Born machine"):
         load_model(tmp_path / "model.npz")
@@ -271,7 +335,7 @@ def test_the_same_seed_gives_the_same_and_another_another() -> None:
         correlate(chain, X, image_shape=(3, 3), epochs=2, batch_size=5, random_state=seed)
         for seed in (0, 0, 1)
     ]
-    tables = [run.correlators.tables[0] for run in runs]
+    tables = [run.correlators.plaquettes[0].table for run in runs]
     np.testing.assert_array_equal(tables[0], tables[1])
     assert (tables[0] != tables[2]).any()
 
@@ -280,7 +344,7 @@ def test_plaquettes_follow_the_order_of_the_chain() -> None:
     chain = chain_of(4, (2,) * 9)
     mended = correlate(chain, bars_and_stripes(3, 3), image_shape=(1, 9), epochs=1, width=2)
     for site in range(2, 9):
-        feature, members = chain.order[site], mended.correlators.places[0][site]
+        feature, members = chain.order[site], mended.correlators.plaquettes[0].places[site]
         far = sorted(abs(feature - chain.order[earlier]) for earlier in range(site))
         assert [abs(feature - chain.order[m]) for m in members] == far[:2]
 
@@ -307,7 +371,7 @@ def test_the_penalty_holds_the_entries_down() -> None:
     sizes = []
     for penalty in (0.0, 3.0, 300.0):
         mended = correlate(chain, X, epochs=100, batch_size=14, penalty=penalty, random_state=0)
-        sizes.append(sum((table**2).sum() for table in mended.correlators.tables))
+        sizes.append(sum((p.table**2).sum() for p in mended.correlators.plaquettes))
     assert sizes[0] > 2 * sizes[1] > 4 * sizes[2]
 
 
@@ -325,6 +389,10 @@ def test_a_compressed_model_keeps_its_correlators() -> None:
         ({"plaquettes": -1}, ArgumentError, "plaquettes must be a whole number from 0 up"),
         ({"width": 0}, ArgumentError, "width must be a whole number from 1 up"),
         ({"width": 13}, ArgumentError, "8,192 entries a site, at most 4,096"),
+        ({"shared": 1}, ArgumentError, "shared windows need images"),
+        ({"shared": -1, "image_shape": (3, 3)}, ArgumentError, "shared must be a whole number"),
+        ({"shared_width": 0}, ArgumentError, "shared_width must be a whole number from 1 up"),
+        ({"shared_width": 17, "image_shape": (3, 3)}, ArgumentError, "131,072 .* lower shared"),
         ({"batch_size": 0}, ArgumentError, "batch_size must be a whole number from 1 up"),
         ({"penalty": -1.0}, ArgumentError, "penalty must be 0 or more"),
         ({"image_shape": (2, 3)}, SizeError, "6 pixels, the data 9 features"),
@@ -346,7 +414,7 @@ def test_bad_input_is_refused_before_any_work(
 
 def test_tables_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("born_machine.mending.device_memory", lambda device: 10_000)
-    with pytest.raises(MemoryLimitError, match="9 features with up to 2 values have 9"):
+    with pytest.raises(MemoryLimitError, match="9 features with up to 2 values have 1"):
         correlate(chain_of(0, (2,) * 9), bars_and_stripes(3, 3))
     constant = model_from_state(MPS.from_arrays([np.ones((1, 1, 1))] * 3), range(3), (1, 1, 1))
     with pytest.raises(ArgumentError, match="nothing to mend"):

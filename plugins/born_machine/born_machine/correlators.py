@@ -3,14 +3,16 @@
 A chain knows of the sites before a site what its bond carries. The mended distribution is
 p(x) = prod_k p_k(x_k | x_<k) with
 
-    ln p_k(v | x_<k) = scale_k ln q_k(v | x_<k) + bias_k[v] + sum_j pairs_kj[v, x_j]
-                       + sum_P T_kP[v, x_P] + const
+    ln p_k(v | x_<k) = (scale_k + sum_P S_kP[x_P]) ln q_k(v | x_<k)
+                       + bias_k[v] + sum_j pairs_kj[v, x_j] + sum_P T_kP[v, x_P] + const
 
 where q_k are the conditionals of the chain, j runs over all sites before k and P over plaquettes of
-a few of them. Without q these are the factors of a correlator product state (Changlani, Kinder,
-Umrigar and Chan, Phys. Rev. B 80, 245116, 2009), here normalised site by site, as in autoregressive
-tensor networks (Liu, Li, Zhang and Zhang, Phys. Rev. E 107, L012103, 2023): likelihoods and draws
-stay exact. The first value of a site is what the others are measured from: its factors are one.
+a few of them. A table of a plaquette belongs to one site, with S = 0, or to all sites that see the
+same neighbours before them. Without q these are the factors of a correlator product state
+(Changlani, Kinder, Umrigar and Chan, Phys. Rev. B 80, 245116, 2009), here normalised site by site,
+as in autoregressive tensor networks (Liu, Li, Zhang and Zhang, Phys. Rev. E 107, L012103, 2023):
+likelihoods and draws stay exact. The first value of a site is what the others are measured from:
+its factors are one.
 """
 
 from __future__ import annotations
@@ -26,12 +28,14 @@ from tnkit import namespace
 
 __all__ = [
     "Correlators",
+    "Plaquette",
     "chain_logs",
     "draw_on",
     "log_conditionals",
     "mended",
+    "near_plaquettes",
     "no_correlators",
-    "plaquette_places",
+    "shared_plaquettes",
 ]
 
 Array: TypeAlias = Any
@@ -41,21 +45,34 @@ _SMALLEST = 1e-30  # of a norm squared: below lies what single precision cannot 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Plaquette:
+    """A table over a few sites before each site, arrays of one library.
+
+    places: (site, member), integers: the earlier sites that a site's entries depend on; the number
+    of sites where a member is missing, which reads as value 0. starts: (site,) integers, the row of
+    the table where the entries of a site begin; sites with the same start share them. table:
+    (entry, d - 1), the first member counting fastest: what is added to ln p of every value but the
+    first; of (entry, d) the first column is added to the scale.
+    """
+
+    places: Array
+    starts: Array
+    table: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Correlators:
     """The factors, arrays of one library; d: most values a site takes, sites of fewer are padded.
 
     scale (site,), bias (site, d - 1), pairs (site (d - 1), site (d - 1)): zero where the second
-    site does not stand before the first. places: of each plaquette an integer array (site, member)
-    of earlier sites; the number of sites where a member is missing, which reads as value 0. tables:
-    of each plaquette (site d^member, d - 1), the first member counting fastest. absent: (site, d),
-    -inf for values that a site does not take, else 0.
+    site does not stand before the first. absent: (site, d), -inf for values that a site does not
+    take, else 0.
     """
 
     scale: Array
     bias: Array
     pairs: Array
-    places: tuple[Array, ...]
-    tables: tuple[Array, ...]
+    plaquettes: tuple[Plaquette, ...]
     absent: Array
 
     @property
@@ -63,7 +80,7 @@ class Correlators:
         """Number of stored factors that can differ from one."""
         sites, free = self.bias.shape
         pairs = sites * (sites - 1) // 2 * free**2
-        tables = sum(int(t.shape[0] * t.shape[1]) for t in self.tables)
+        tables = sum(int(p.table.shape[0] * p.table.shape[1]) for p in self.plaquettes)
         return int(sites * (1 + free) + pairs) + tables
 
     def placed(self, place: Callable[[Array], Array]) -> Correlators:
@@ -72,47 +89,93 @@ class Correlators:
             place(self.scale),
             place(self.bias),
             place(self.pairs),
-            tuple(map(place, self.places)),
-            tuple(map(place, self.tables)),
+            tuple(
+                Plaquette(place(p.places), place(p.starts), place(p.table)) for p in self.plaquettes
+            ),
             place(self.absent),
         )
 
 
-def no_correlators(dims: Sequence[int], places: Sequence[npt.NDArray[np.intp]] = ()) -> Correlators:
-    """Return the factors that change nothing, over plaquettes at `places`, in NumPy's float64."""
+def no_correlators(dims: Sequence[int], plaquettes: Sequence[Plaquette] = ()) -> Correlators:
+    """Return the factors that change nothing, beside these plaquettes, in NumPy's float64."""
     sites, most = len(dims), max(dims)
     free = most - 1
     return Correlators(
         np.ones(sites),
         np.zeros((sites, free)),
         np.zeros((sites * free, sites * free)),
-        tuple(places),
-        tuple(np.zeros((sites * most ** where.shape[1], free)) for where in places),
+        tuple(plaquettes),
         np.where(np.arange(most) < np.array(dims)[:, None], 0.0, -np.inf),
     )
 
 
-def plaquette_places(
-    closeness: npt.NDArray[np.float64], plaquettes: int, width: int
-) -> tuple[npt.NDArray[np.intp], ...]:
-    """Return which earlier sites each plaquette of each site holds, by how close they are.
+def near_plaquettes(
+    closeness: npt.NDArray[np.float64], most: int, plaquettes: int, width: int
+) -> tuple[Plaquette, ...]:
+    """Return plaquettes of each site's closest earlier sites, a table of zeros of each site's own.
 
-    closeness: (site, site), larger is closer; of equal ones the later site is closer. The first
-    plaquette holds the `width` closest, each further one the closest two and the next width - 2.
+    closeness: (site, site), larger is closer; of equal ones the later site is closer. most: values
+    a site takes. The first plaquette holds the `width` closest, each further one the closest two
+    and the next width - 2.
     """
     sites = len(closeness)
-    kept = min(2, width - 1)
-    ranks = [list(range(width))]
-    for number in range(1, plaquettes):
-        first = width + (number - 1) * (width - kept)
-        ranks.append([*range(kept), *range(first, first + width - kept)])
-    needed = max(ranks[-1]) + 1
+    ranks = _ranks(plaquettes, width, min(2, width - 1))
+    needed = max(map(max, ranks), default=0) + 1
     nearest = np.full((sites, needed), sites, dtype=np.intp)
     for site in range(1, sites):
         back = np.arange(site)[::-1]
         found = back[np.argsort(-closeness[site, back], kind="stable")][:needed]
         nearest[site, : len(found)] = found
-    return tuple(nearest[:, members] for members in ranks[:plaquettes])
+    starts = np.arange(sites) * most**width
+    table = np.zeros((sites * most**width, most - 1))
+    return tuple(Plaquette(nearest[:, members], starts, table.copy()) for members in ranks)
+
+
+def shared_plaquettes(
+    order: npt.NDArray[np.intp],
+    image_shape: tuple[int, int],
+    most: int,
+    plaquettes: int,
+    width: int,
+) -> tuple[Plaquette, ...]:
+    """Return plaquettes of the pixels around each, one table of zeros for all of an image.
+
+    order: (site,), the pixel of each site. The first plaquette is a window of the `width` closest
+    pixels, each further one of the closest four and the next width - 4. Of a window a site sees the
+    pixels that come before its own, and those beyond the edge, as value 0: sites that see the same
+    part of it share their entries. Windows that no image of this shape has room for are left out.
+    """
+    sites, extents = len(order), np.array(image_shape)
+    steps = [np.arange(1 - extent, extent) for extent in image_shape]
+    reach = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 2)
+    closest = reach[np.argsort((reach**2).sum(axis=1), kind="stable")][1:]
+    at = np.stack(np.divmod(order, image_shape[1]), axis=1)
+    site_of = np.argsort(order)
+    found = []
+    for ranks in _ranks(plaquettes, width, min(4, width - 1)):
+        if ranks[-1] >= len(closest):
+            break
+        spots = at[:, None] + closest[ranks]
+        inside = ((spots >= 0) & (spots < extents)).all(axis=2)
+        pixels = np.where(inside[..., None], spots, 0) @ (image_shape[1], 1)
+        places = np.where(inside, site_of[pixels], sites)
+        seen = ~inside | (places < np.arange(sites)[:, None])
+        parts, kind = np.unique(seen, axis=0, return_inverse=True)
+        ends = np.cumsum(most ** parts.sum(axis=1))
+        first = np.argsort(~seen, axis=1, kind="stable")
+        places = np.take_along_axis(np.where(seen, places, sites), first, axis=1)
+        starts = np.concatenate([[0], ends[:-1]])[kind.reshape(-1)]
+        found.append(Plaquette(places, starts, np.zeros((ends[-1], most))))
+    return tuple(found)
+
+
+def _ranks(plaquettes: int, width: int, kept: int) -> list[list[int]]:
+    """Return by their rank the `width` closest, then the closest few with the next ones."""
+    ranks = [list(range(width))]
+    for number in range(1, plaquettes):
+        first = width + (number - 1) * (width - kept)
+        ranks.append([*range(kept), *range(first, first + width - kept)])
+    return ranks[:plaquettes]
 
 
 def chain_logs(arrays: Sequence[Array], samples: Array) -> Array:
@@ -178,9 +241,11 @@ def mended(
     first = range(length)[sites][0]
     pairs = correlators.pairs[first * free : (first + some) * free]
     moved = xp.reshape(xp.reshape(hot, (count, -1)) @ pairs.T, (count, some, free)) + bias
-    if correlators.places:
-        moved = moved + _looked_up(xp, correlators, samples, sites, first, most)
-    scaled = logs * correlators.scale[sites, None]
+    scale = correlators.scale[sites, None]
+    if correlators.plaquettes:
+        more, steps = _looked_up(xp, correlators.plaquettes, samples, sites, most)
+        scale, moved = scale + more, moved + steps
+    scaled = logs * scale
     mixed = xp.concat([scaled[:, :, :1], scaled[:, :, 1:] + moved], axis=2)
     mixed = mixed + correlators.absent[sites]
     highest = xp.max(mixed, axis=2, keepdims=True)
@@ -188,23 +253,25 @@ def mended(
 
 
 def _looked_up(
-    xp: Any, correlators: Correlators, samples: Array, sites: slice, first: int, most: int
-) -> Array:
-    """Return the sum of the plaquettes' entries at some sites, (sample, site, value but 0)."""
+    xp: Any, plaquettes: Sequence[Plaquette], samples: Array, sites: slice, most: int
+) -> tuple[Array | float, Array]:
+    """Return what plaquettes add at some sites to scales, (sample, site, 1), and to values."""
     by_site = xp.astype(samples.T, xp.int32)  # so that a site's values are copied in one piece
     by_site = xp.concat([by_site, xp.zeros_like(by_site[:1])], axis=0)
-    total = 0.0
-    for places, table in zip(correlators.places, correlators.tables, strict=True):
-        here = places[sites]
-        some, members = here.shape
-        entry = xp.arange(first, first + some, dtype=xp.int32, device=samples.device)[:, None]
-        entry = entry * most**members
+    scale, moved = 0.0, 0.0
+    for plaquette in plaquettes:
+        places = plaquette.places[sites]
+        some, members = places.shape
+        entry = xp.astype(plaquette.starts[sites], xp.int32)[:, None]
         for member in range(members):
-            entry = entry + by_site[here[:, member]] * most**member
+            entry = entry + by_site[places[:, member]] * most**member
         entry = xp.astype(xp.reshape(entry, (-1,)), xp.int64)  # torch's take is slow in others
-        values = xp.take(table, entry, axis=0)
-        total = total + xp.reshape(values, (some, len(samples), most - 1))
-    return xp.permute_dims(total, (1, 0, 2))
+        values = xp.take(plaquette.table, entry, axis=0)
+        values = xp.permute_dims(xp.reshape(values, (some, len(samples), -1)), (1, 0, 2))
+        if values.shape[2] == most:
+            scale = scale + values[:, :, :1]
+        moved = moved + values[:, :, 1 - most :]
+    return scale, moved
 
 
 def log_conditionals(arrays: Sequence[Array], correlators: Correlators, samples: Array) -> Array:

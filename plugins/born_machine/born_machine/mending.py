@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 from born_machine.correlators import (
     Correlators,
+    Plaquette,
     log_conditionals,
+    near_plaquettes,
     no_correlators,
-    plaquette_places,
+    shared_plaquettes,
 )
 from born_machine.devices import device_memory
 from born_machine.fitting import chains_of
@@ -33,7 +35,8 @@ __all__ = ["OnEpoch", "correlate", "without_correlators"]
 OnEpoch: TypeAlias = Callable[[int, int, float, float | None], None]
 """Called with machine, epoch, training and validation NLL (nats a sample)."""
 
-_LARGEST_TABLE = 2**12  # entries of a plaquette at a site
+_WINDOWS = 6  # that images share, unless told
+_LARGEST, _LARGEST_SHARED = 2**12, 2**16  # entries of a plaquette at a site
 _COPIES = 8  # of all entries, alive at once: gradient, Adam's two, the best, and what is on the way
 _RATE, _TABLE_RATE = 1.5e-3, 1e-2  # of Adam: entries of plaquettes are seldom read
 
@@ -57,6 +60,8 @@ def correlate(
     epochs: int = 12,
     plaquettes: int = 4,
     width: int = 8,
+    shared: int | None = None,
+    shared_width: int = 12,
     penalty: float = 3.0,
     batch_size: int = 500,
     augment: Augment | None = None,
@@ -68,7 +73,8 @@ def correlate(
 
     Every chain of `model` keeps its tensors and gets tables over the site and each earlier one, and
     over the site and `plaquettes` sets of `width` earlier ones, the closest: on images by distance,
-    else by `born_machine.pairs.partial_information`. They are fitted to the likelihood of
+    else by `born_machine.pairs.partial_information`. On images the same tables serve all sites over
+    `shared` windows of `shared_width` pixels around each. They are fitted to the likelihood of
     p(x) = prod_k p_k(x_k | x_<k) (see `born_machine.correlators`) by Adam, over `epochs` passes in
     batches, steps falling to nothing. The epoch with the lowest validation NLL is kept, the model
     as it was among them; without validation samples the last.
@@ -83,6 +89,8 @@ def correlate(
         Of a mixture, averages over shifts included, each chain is mended once; weights stay.
     samples, validation
         (sample, feature) or (sample, height, width) integers without gaps.
+    shared
+        Six on images unless given, none on other samples.
     penalty : float
         Times the sum of squares of all table entries, taken from the log-likelihood of all samples
         together: a normal prior of variance 1 / (2 penalty).
@@ -93,9 +101,9 @@ def correlate(
         way) and validation NLL.
 
     Raises `ArgumentError` for a model of other things than chains, for no epochs, plaquettes too
-    wide (a table above 4,096 entries a site) and gaps; `SizeError` for other features;
-    `MemoryLimitError` for tables that the device has no room for. Cost: an epoch takes O(samples
-    sites (bond^2 + sites)) for two values.
+    wide (above 4,096 entries a site, 65,536 if shared), windows without an image and gaps;
+    `SizeError` for other features; `MemoryLimitError` for tables that the device has no room for.
+    Cost: an epoch takes O(samples sites (bond^2 + sites)) for two values.
 
     Examples
     --------
@@ -119,23 +127,33 @@ def correlate(
         ("epochs", epochs, 1),
         ("plaquettes", plaquettes, 0),
         ("width", width, 1),
+        ("shared", shared or 0, 0),
+        ("shared_width", shared_width, 1),
         ("batch_size", batch_size, 1),
     ):
         if value < least:
             raise ArgumentError(f"{name} must be a whole number from {least} up, got {value}")
     if not penalty >= 0.0:
         raise ArgumentError(f"penalty must be 0 or more, got {penalty}")
-    entries = max(model.dims) ** width
-    if plaquettes and entries > _LARGEST_TABLE:
-        raise ArgumentError(
-            f"a plaquette of {width} features with up to {max(model.dims)} values has {entries:,} "
-            f"entries a site, at most {_LARGEST_TABLE:,} are allowed; lower width"
-        )
+    if shape is None and shared:
+        raise ArgumentError(f"shared windows need images, got shared={shared}; give image_shape")
+    windows = 0 if shape is None else _WINDOWS if shared is None else shared
     most, sites = max(model.dims), model.features
+    for keyword, used, members, largest in (
+        ("width", plaquettes, width, _LARGEST),
+        ("shared_width", windows, shared_width, _LARGEST_SHARED),
+    ):
+        if used and most**members > largest:
+            raise ArgumentError(
+                f"a plaquette of {members} features with up to {most} values has "
+                f"{most**members:,} entries a site, at most {largest:,} are allowed; lower "
+                f"{keyword}"
+            )
     if most < 2:
         raise ArgumentError("every feature takes one value: there is nothing to mend")
     name, _ = resolve_device(device)
-    held = (sites * (most - 1)) ** 2 + plaquettes * sites * entries * (most - 1)
+    held = (sites * (most - 1)) ** 2 + plaquettes * sites * most ** (width + 1)
+    held += windows * most * min(sites * most**shared_width, (1 + most) ** shared_width)  # at most
     size, there = _COPIES * 4 * held, device_memory(name)
     if size > there:
         raise MemoryLimitError(
@@ -147,12 +165,14 @@ def correlate(
     mended: dict[int, CorrelatedModel] = {}
     seeds = generator(random_state).spawn(len(chains))
     for number, (chain, rng) in enumerate(zip(chains, seeds, strict=True)):
-        places: tuple[npt.NDArray[np.intp], ...] = ()
+        over: tuple[Plaquette, ...] = ()
         if closeness is not None:
             along = closeness[np.ix_(chain.order, chain.order)]
-            places = plaquette_places(along, plaquettes, width)
+            over = near_plaquettes(along, most, plaquettes, width)
+        if shape is not None:
+            over += shared_plaquettes(chain.order, shape, most, windows, shared_width)
         report = partial(on_epoch or _silent, number)
-        correlators = _fitted(chain, places, data, held_out, how, rng, report)
+        correlators = _fitted(chain, over, data, held_out, how, rng, report)
         mended[id(chain.state)] = CorrelatedModel(chain.state, chain.order, chain.dims, correlators)
     if not isinstance(model, MixtureModel):
         return next(iter(mended.values()))
@@ -190,7 +210,7 @@ def _closeness(
 
 def _fitted(
     chain: MPSModel,
-    places: Sequence[npt.NDArray[np.intp]],
+    plaquettes: Sequence[Plaquette],
     samples: npt.NDArray[Any],
     held_out: npt.NDArray[Any] | None,
     how: _How,
@@ -217,11 +237,11 @@ def _fitted(
         return replace(fixed, pairs=fixed.pairs * earlier)  # what has no place is not read
 
     arrays = [place(array) for array in chain.state.arrays]
-    fixed = no_correlators(chain.state.site_dims, places).placed(place)
+    fixed = no_correlators(chain.state.site_dims, plaquettes).placed(place)
     sites, free = fixed.bias.shape
     earlier = place(np.kron(np.tri(sites, k=-1), np.ones((free, free))))
-    slow, fast = [fixed.scale, fixed.bias, fixed.pairs], list(fixed.tables)
-    entries = [fixed.bias, fixed.pairs, *fixed.tables]
+    slow, fast = [fixed.scale, fixed.bias, fixed.pairs], [p.table for p in fixed.plaquettes]
+    entries = [fixed.bias, fixed.pairs, *fast]
     for parameter in (*slow, *fast):
         parameter.requires_grad_()
     groups = [{"params": slow, "lr": _RATE}, {"params": fast, "lr": _TABLE_RATE}]

@@ -143,7 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     mend.add_argument("--out", type=Path, required=True, metavar="FILE", help="model file (.npz)")
     for name, (default, text) in MENDING.items():
         flag = "--" + name.replace("_", "-")
-        mend.add_argument(flag, type=type(default), default=default, help=f"{text} ({default})")
+        kind = int if default is None else type(default)
+        told = text if default is None else f"{text} ({default})"
+        mend.add_argument(flag, type=kind, default=default, help=told)
     mend.add_argument("--seed", type=int, default=0, metavar="SEED", help="of the batches (0)")
     _add_quiet(mend)
     _add_json(mend)
@@ -216,6 +218,8 @@ _TOLD = {
     "epochs": "passes over the samples",
     "plaquettes": "sets of close sites that get a table, beside all pairs",
     "width": "sites of each",
+    "shared": "windows of pixels with one table for all sites (6 on images, else 0)",
+    "shared_width": "pixels of each",
     "penalty": "of the entries squared, on the log-likelihood of all samples",
     "batch_size": "samples a step",
 }

@@ -9,7 +9,13 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from born_machine.correlators import Correlators, draw_on, log_conditionals, no_correlators
+from born_machine.correlators import (
+    Correlators,
+    Plaquette,
+    draw_on,
+    log_conditionals,
+    no_correlators,
+)
 from born_machine.curves import Order
 from born_machine.data import Samples
 from born_machine.models.mps import MPSModel
@@ -19,6 +25,7 @@ from tnkit import MPS, ArgumentError, SizeError, Truncation
 __all__ = ["CorrelatedModel"]
 
 _CHUNK = 1024  # samples at a time
+_TOLD = ("places", "starts", "table")  # of a plaquette, in a file
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -121,13 +128,11 @@ class CorrelatedModel:
     def parts(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a file holds: JSON values, and arrays by name."""
         about, arrays = self.chain.parts()
-        about |= {"model": "correlated", "plaquettes": len(self.correlators.tables)}
+        about |= {"model": "correlated", "plaquettes": len(self.correlators.plaquettes)}
         for name in ("scale", "bias", "pairs"):
             arrays[name] = getattr(self.correlators, name)
-        for number, (places, table) in enumerate(
-            zip(self.correlators.places, self.correlators.tables, strict=True)
-        ):
-            arrays |= {f"places_{number}": places, f"table_{number}": table}
+        for number, plaquette in enumerate(self.correlators.plaquettes):
+            arrays |= {f"{name}_{number}": getattr(plaquette, name) for name in _TOLD}
         return about, arrays
 
     @classmethod
@@ -136,22 +141,21 @@ class CorrelatedModel:
     ) -> CorrelatedModel:
         """Take what `parts` gave out of `about` and return the model; raise ValueError or so."""
         numbers = range(about.pop("plaquettes"))
-        places = tuple(arrays[f"places_{number}"] for number in numbers)
-        tables = tuple(arrays[f"table_{number}"] for number in numbers)
+        plaquettes = [Plaquette(*(arrays[f"{name}_{n}"] for name in _TOLD)) for n in numbers]
         sites = {name: array for name, array in arrays.items() if name.startswith("site_")}
         chain = MPSModel.from_parts(about, sites)
-        like = no_correlators(chain.state.site_dims, places)
+        like = no_correlators(chain.state.site_dims, plaquettes)
         scale, bias, pairs = (arrays[name] for name in ("scale", "bias", "pairs"))
-        found = replace(like, scale=scale, bias=bias, pairs=pairs, tables=tables)
-        wanted = (like.scale, like.bias, like.pairs, *like.tables)
-        for was, now in zip(wanted, (scale, bias, pairs, *tables), strict=True):
+        wanted = (like.scale, like.bias, like.pairs)
+        for was, now in zip(wanted, (scale, bias, pairs), strict=True):
             if was.shape != now.shape or not np.isfinite(now).all():
                 raise SizeError(f"expected finite correlators {was.shape}, got {now.shape}")
-        site, free = np.arange(chain.features), like.bias.shape[1]
-        later = [(where >= site[:, None]) & (where != len(site)) | (where < 0) for where in places]
-        owner = np.repeat(site, free)
-        if any(map(np.any, later)) or pairs[owner[:, None] <= owner].any():
+        owner = np.repeat(np.arange(chain.features), like.bias.shape[1])
+        if pairs[owner[:, None] <= owner].any():
             raise ArgumentError("a correlator reads a site that does not come before its own")
+        for plaquette in plaquettes:
+            _check_plaquette(plaquette, chain.features, max(chain.dims))
+        found = replace(like, scale=scale, bias=bias, pairs=pairs)
         return cls(chain.state, chain.order, chain.dims, found)
 
     def _log_conditionals(
@@ -193,6 +197,27 @@ class CorrelatedModel:
                 "(model.chain) does"
             )
         return first
+
+
+def _check_plaquette(plaquette: Plaquette, sites: int, most: int) -> None:
+    """Raise where a plaquette reads what comes later, or outside of its table."""
+    places, starts, table = plaquette.places, plaquette.starts, plaquette.table
+    fits = len(places) == sites and starts.shape == (sites,)
+    if not fits or table.shape[1:] not in ((most - 1,), (most,)):
+        raise SizeError(
+            f"expected plaquettes of {sites} sites with {most} values, got places {places.shape}, "
+            f"starts {starts.shape}, a table {table.shape}"
+        )
+    if places.dtype.kind not in "iu" or starts.dtype.kind not in "iu":
+        raise ArgumentError(f"expected whole numbers, got {places.dtype} and {starts.dtype}")
+    missing = places == sites
+    if ((places >= np.arange(sites)[:, None]) & ~missing | (places < 0)).any():
+        raise ArgumentError("a correlator reads a site that does not come before its own")
+    highest = np.where(missing, 0, most - 1) @ most ** np.arange(places.shape[1])
+    if (starts < 0).any() or (starts + highest >= len(table)).any():
+        raise ArgumentError("a correlator reads outside of its table")
+    if not np.isfinite(table).all():
+        raise ArgumentError("a correlator is not finite")
 
 
 def _on_host(array: Any) -> npt.NDArray[Any]:
