@@ -156,7 +156,7 @@ def shared_plaquettes(
         if ranks[-1] >= len(closest):
             break
         spots = at[:, None] + closest[ranks]
-        inside = ((spots >= 0) & (spots < extents)).all(axis=2)
+        inside = np.logical_and.reduce((spots >= 0) & (spots < extents), axis=2)
         pixels = np.where(inside[..., None], spots, 0) @ (image_shape[1], 1)
         places = np.where(inside, site_of[pixels], sites)
         seen = ~inside | (places < np.arange(sites)[:, None])
