@@ -35,12 +35,13 @@ from born_machine.models.mps import MPSModel, model_from_state
 from born_machine.models.protocol import Model
 from born_machine.models.storage import load_model, save_model
 from born_machine.plots import sample_sheet, save_figure
+from born_machine.train import Augment
 from tnkit import MPS
 
 PARTS = ("train", "validation", "test")
 DRAWN = 50  # digits in a picture, beside as many of the test set
 MOST = 10_000  # training samples that are scored at the end, the first of them
-BUILT = ("of", "reversed", "correlators", "shifts", "average_shifts", "mixture_weights")
+BUILT = ("of", "reversed", "correlators", "shifts", "redraw", "average_shifts", "mixture_weights")
 """Settings of a row built of others: how machines are trained says nothing of it."""
 FEW = 2_000  # the same of a model built of others
 
@@ -66,24 +67,32 @@ def machine_of(settings: dict[str, Any], data: Split, seed: int) -> BornMachine:
     "shifts" says how images are shifted anew every sweep, "redraw" the chance of a pixel to be
     drawn anew from its neighbourhood before (`redraw.py`).
     """
-    settings, image_shape = dict(settings), data.image_shape
-    shifts = settings.pop("shifts", None)
-    if shifts is not None:
-        settings["augment"] = ImageShifts(image_shape, **shifts)
-    share = settings.pop("redraw", None)
-    if share is not None:
-        if shifts is None or data.validation is None:  # which the network may not see
-            raise SystemExit(
-                "redraw needs shifts, and a set that brings its own validation samples"
-            )
-        net = fit_neighbourhoods(data.train, image_shape, seed)
-        settings["augment"] = Redrawn(net, share, settings["augment"])
+    settings = dict(settings)
+    augment = augment_of(settings.pop("shifts", None), settings.pop("redraw", None), data, seed)
+    if augment is not None:
+        settings["augment"] = augment
     knots = settings.pop("learning_rates", None)  # (sweep, rate); geometric in between
     if knots is not None:
         at, rates = zip(*knots, strict=True)
         logs = np.interp(range(1, settings["sweeps"] + 1), at, np.log(rates))
         settings["learning_rate"] = list(np.exp(logs))
-    return BornMachine(image_shape=image_shape, random_state=seed, **settings)
+    return BornMachine(image_shape=data.image_shape, random_state=seed, **settings)
+
+
+def augment_of(
+    shifts: dict[str, Any] | None, share: float | None, data: Split, seed: int
+) -> Augment | None:
+    """Return how images are shifted anew, pixels drawn anew before; None where neither is."""
+    augment: Augment | None = None
+    if shifts is not None:
+        augment = ImageShifts(data.image_shape, **shifts)
+    if share is not None:
+        if augment is None or data.validation is None:  # which the network may not see
+            raise SystemExit(
+                "redraw needs shifts, and a set that brings its own validation samples"
+            )
+        augment = Redrawn(fit_neighbourhoods(data.train, data.image_shape, seed), share, augment)
+    return augment
 
 
 def run_row(name: str, seed: int, picture: bool) -> dict[str, Any]:
@@ -179,9 +188,9 @@ def built_row(
 ) -> tuple[dict[str, Any], Model]:
     """Build a model of those of other rows, which are run where they are not kept.
 
-    "correlators": how their chains are mended by correlators, images shifted anew every epoch as
-    "shifts" says; "reversed": along the order from its end. "average_shifts" and "mixture_weights"
-    as of a BornMachine, over all.
+    "correlators": how their chains are mended by correlators, images shifted and drawn anew every
+    epoch as "shifts" and "redraw" say; "reversed": along the order from its end. "average_shifts"
+    and "mixture_weights" as of a BornMachine, over all.
     """
     settings = row["settings"]
     if data.validation is None:
@@ -267,8 +276,7 @@ def mended(
         print(f"machine {number} epoch {epoch:3d}  NLL {train:.3f} / {validation:.3f}  "
               f"{seconds:.0f} s", flush=True)  # fmt: skip
 
-    shifts = settings.get("shifts")
-    augment = None if shifts is None else ImageShifts(data.image_shape, **shifts)
+    augment = augment_of(settings.get("shifts"), settings.get("redraw"), data, seed)
     better = correlate(
         chain,
         data.train,
