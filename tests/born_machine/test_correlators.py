@@ -394,6 +394,7 @@ def test_a_compressed_model_keeps_its_correlators() -> None:
         ({"shared_width": 0}, ArgumentError, "shared_width must be a whole number from 1 up"),
         ({"shared_width": 17, "image_shape": (3, 3)}, ArgumentError, "131,072 .* lower shared"),
         ({"batch_size": 0}, ArgumentError, "batch_size must be a whole number from 1 up"),
+        ({"learning_rate": 0.0}, ArgumentError, "learning_rate must be above 0"),
         ({"penalty": -1.0}, ArgumentError, "penalty must be 0 or more"),
         ({"image_shape": (2, 3)}, SizeError, "6 pixels, the data 9 features"),
         ({"samples": np.full((3, 9), 2)}, ArgumentError, "2"),

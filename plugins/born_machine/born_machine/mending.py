@@ -38,7 +38,7 @@ OnEpoch: TypeAlias = Callable[[int, int, float, float | None], None]
 _WINDOWS = 6  # that images share, unless told
 _LARGEST, _LARGEST_SHARED = 2**12, 2**16  # entries of a plaquette at a site
 _COPIES = 8  # of all entries, alive at once: gradient, Adam's two, the best, and what is on the way
-_RATE, _TABLE_RATE = 1.5e-3, 1e-2  # of Adam: entries of plaquettes are seldom read
+_TABLE_RATE = 1e-2  # of Adam, for entries of plaquettes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class _How:
     epochs: int
     batch_size: int
     penalty: float
+    learning_rate: float
     augment: Augment | None
     device: str
 
@@ -64,6 +65,7 @@ def correlate(
     shared_width: int = 12,
     penalty: float = 3.0,
     batch_size: int = 500,
+    learning_rate: float = 4e-3,
     augment: Augment | None = None,
     device: str = "auto",
     random_state: int | None = None,
@@ -94,6 +96,9 @@ def correlate(
     penalty : float
         Times the sum of squares of all table entries, taken from the log-likelihood of all samples
         together: a normal prior of variance 1 / (2 penalty).
+    learning_rate : float
+        First step of Adam for scales, biases and pairs; entries of plaquettes, which are seldom
+        read, take 0.01.
     augment
         Function (samples, rng) -> samples, both (sample, feature), called before every epoch.
     on_epoch
@@ -135,6 +140,8 @@ def correlate(
             raise ArgumentError(f"{name} must be a whole number from {least} up, got {value}")
     if not penalty >= 0.0:
         raise ArgumentError(f"penalty must be 0 or more, got {penalty}")
+    if not 0.0 < learning_rate < math.inf:
+        raise ArgumentError(f"learning_rate must be above 0, got {learning_rate}")
     if shape is None and shared:
         raise ArgumentError(f"shared windows need images, got shared={shared}; give image_shape")
     windows = 0 if shape is None else _WINDOWS if shared is None else shared
@@ -160,7 +167,7 @@ def correlate(
             f"correlators of {sites:,} features with up to {most} values have {held:.2g} entries "
             f"and need {size:.2g} bytes, {name} has {there:.2g}; merge values into fewer levels"
         )
-    how = _How(epochs, batch_size, penalty, augment, name)
+    how = _How(epochs, batch_size, penalty, learning_rate, augment, name)
     closeness = _closeness(data, shape) if plaquettes else None
     mended: dict[int, CorrelatedModel] = {}
     seeds = generator(random_state).spawn(len(chains))
@@ -244,7 +251,7 @@ def _fitted(
     entries = [fixed.bias, fixed.pairs, *fast]
     for parameter in (*slow, *fast):
         parameter.requires_grad_()
-    groups = [{"params": slow, "lr": _RATE}, {"params": fast, "lr": _TABLE_RATE}]
+    groups = [{"params": slow, "lr": how.learning_rate}, {"params": fast, "lr": _TABLE_RATE}]
     adam = torch.optim.Adam([group for group in groups if group["params"]])
     batches = -(-len(samples) // how.batch_size)
     fall = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.01, how.epochs * batches)

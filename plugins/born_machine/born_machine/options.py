@@ -222,6 +222,7 @@ _TOLD = {
     "shared_width": "pixels of each",
     "penalty": "of the entries squared, on the log-likelihood of all samples",
     "batch_size": "samples a step",
+    "learning_rate": "first step of scales, biases and pairs",
 }
 MENDING = {
     name: (inspect.signature(correlate).parameters[name].default, text)
