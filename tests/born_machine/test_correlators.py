@@ -375,6 +375,17 @@ def test_the_penalty_holds_the_entries_down() -> None:
     assert sizes[0] > 2 * sizes[1] > 4 * sizes[2]
 
 
+def test_the_first_step_is_as_long_as_said() -> None:
+    chain, X = chain_of(4, (2,) * 9), bars_and_stripes(3, 3)
+    for step in (0.001, 0.02):
+        mended = correlate(chain, X, epochs=1, batch_size=14, learning_rate=step).correlators
+        near, *_, shared = mended.plaquettes
+        for moved, length in (
+            (mended.bias, step), (mended.pairs, step), (near.table, 0.01), (shared.table, 0.01)
+        ):  # fmt: skip
+            assert abs(moved).max() == pytest.approx(length, rel=1e-3)
+
+
 def test_a_compressed_model_keeps_its_correlators() -> None:
     model = correlated(2, chain_of(2, (2,) * 6))
     small = model.compressed(Truncation(max_bond=1))
