@@ -60,7 +60,9 @@ NOTES = {
     "planned by validation figures, after the test figures of those along curves had been seen. "
     "Correlators mend a chain's conditionals, site after site: such a model is no MPS any more. "
     "The rows from a chain's end, and the mixtures with them, were added after the test figure of "
-    "the same chain from its beginning had been seen. Minutes of rows built of others are those of "
+    "the same chain from its beginning had been seen. The rows with windows were chosen by "
+    "validation figures, one after the other, after the test figures of those before them had been "
+    "seen. Minutes of rows built of others are those of "
     "the correlators alone.",
 }
 
