@@ -426,7 +426,7 @@ def test_bad_input_is_refused_before_any_work(
 
 def test_tables_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("born_machine.mending.device_memory", lambda device: 10_000)
-    with pytest.raises(MemoryLimitError, match="9 features with up to 2 values have 1"):
+    with pytest.raises(MemoryLimitError, match="9 features with up to 2 values have 9"):
         correlate(chain_of(0, (2,) * 9), bars_and_stripes(3, 3))
     constant = model_from_state(MPS.from_arrays([np.ones((1, 1, 1))] * 3), range(3), (1, 1, 1))
     with pytest.raises(ArgumentError, match="nothing to mend"):

@@ -143,7 +143,7 @@ def shared_plaquettes(
     order: (site,), the pixel of each site. The first plaquette is a window of the `width` closest
     pixels, each further one of the closest four and the next width - 4. Of a window a site sees the
     pixels that come before its own, and those beyond the edge, as value 0: sites that see the same
-    part of it share their entries. Windows that no image of this shape has room for are left out.
+    part of it share their entries. Windows that reach beyond any image of this shape are left out.
     """
     sites, extents = len(order), np.array(image_shape)
     steps = [np.arange(1 - extent, extent) for extent in image_shape]

@@ -92,7 +92,8 @@ def correlate(
     samples, validation
         (sample, feature) or (sample, height, width) integers without gaps.
     shared
-        Six on images unless given, none on other samples.
+        Six on images unless given, none on other samples. A window that reaches beyond any image
+        is left out.
     penalty : float
         Times the sum of squares of all table entries, taken from the log-likelihood of all samples
         together: a normal prior of variance 1 / (2 penalty).
@@ -159,7 +160,7 @@ def correlate(
     if most < 2:
         raise ArgumentError("every feature takes one value: there is nothing to mend")
     name, _ = resolve_device(device)
-    held = (sites * (most - 1)) ** 2 + plaquettes * sites * most ** (width + 1)
+    held = (sites * (most - 1)) ** 2 + plaquettes * sites * most**width * (most - 1)
     held += windows * most * min(sites * most**shared_width, (1 + most) ** shared_width)  # at most
     size, there = _COPIES * 4 * held, device_memory(name)
     if size > there:
