@@ -378,8 +378,10 @@ def test_the_penalty_holds_the_entries_down() -> None:
 def test_the_first_step_is_as_long_as_said() -> None:
     chain, X = chain_of(4, (2,) * 9), bars_and_stripes(3, 3)
     for step in (0.001, 0.02):
-        mended = correlate(chain, X, epochs=1, batch_size=14, learning_rate=step).correlators
+        how: dict[str, Any] = {"image_shape": (3, 3), "epochs": 1, "batch_size": 14}
+        mended = correlate(chain, X, learning_rate=step, **how).correlators
         near, *_, shared = mended.plaquettes
+        assert (near.table.shape[1], shared.table.shape[1]) == (1, 2)  # a window moves scales too
         for moved, length in (
             (mended.bias, step), (mended.pairs, step), (near.table, 0.01), (shared.table, 0.01)
         ):  # fmt: skip
@@ -476,12 +478,14 @@ def test_the_command_line_mends_scores_samples_and_inspects(tmp_path: Path, caps
     train = ["train", "bars-and-stripes", "--max-bond", "2", "--sweeps", "2", "--quiet"]
     assert main([*train, "--out", run]) == 0
     mend = ["mend", run, "bars-and-stripes", "--out", mended, "--epochs", "20"]
-    assert main([*mend, "--validation-rows", "0:20", "--batch-size", "10"]) == 0
+    more = ["--shared", "2", "--shared-width", "6", "--learning-rate", "0.01"]
+    assert main([*mend, *more, "--validation-rows", "0:20", "--batch-size", "10"]) == 0
     told = capsys.readouterr()
     assert len(told.err.splitlines()) == 20
     assert "NLL validation" in told.out
     before, after = BornMachine.load(f"{run}/model.npz"), BornMachine.load(mended)
     X = bars_and_stripes()
+    assert len(after.model_.correlators.plaquettes) == 4 + 2
     assert after.score(X[:20]) > before.score(X[:20]) + 0.1
     assert main(["score", mended, "bars-and-stripes"]) == 0
     assert f"NLL {-after.score(X):.4f}" in capsys.readouterr().out
@@ -490,6 +494,8 @@ def test_the_command_line_mends_scores_samples_and_inspects(tmp_path: Path, caps
     assert "before correlators" in capsys.readouterr().out
     assert main([*mend, "--width", "0"]) == 2
     assert capsys.readouterr().err.startswith("born-machine: width must be")
+    assert main([*mend, "--shared", "-1"]) == 2
+    assert capsys.readouterr().err.startswith("born-machine: shared must be")
     complete = ["complete", mended, "bars-and-stripes", "--out", str(tmp_path / "c.npz")]
     assert main(complete) == 0  # the upper half comes first, row by row
     assert main([*complete, "--erase", "top"]) == 2
